@@ -1,0 +1,3 @@
+//! The kernels.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The transform.
+
+fn main() {}

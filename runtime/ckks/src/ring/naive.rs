@@ -1,0 +1,36 @@
+//! The ring by its definitions, slowly: the oracle of the tests.
+
+use super::Modulus;
+
+/// a b mod X^N + 1.
+pub fn negacyclic_product(m: &Modulus, a: &[u64], b: &[u64]) -> Vec<u64> {
+    let n = a.len();
+    let mut product = vec![0; n];
+    for (i, &x) in a.iter().enumerate() {
+        for (j, &y) in b.iter().enumerate() {
+            let (k, term) = ((i + j) % n, m.mul(x, y));
+            product[k] = if i + j < n {
+                m.add(product[k], term)
+            } else {
+                m.sub(product[k], term)
+            };
+        }
+    }
+    product
+}
+
+/// a(x).
+pub fn evaluate(m: &Modulus, a: &[u64], x: u64) -> u64 {
+    a.iter()
+        .rev()
+        .fold(0, |value, &c| m.add(m.mul(value, x), c))
+}
+
+/// The evaluations a(psi^(2 brv(i) + 1)).
+pub fn transform(m: &Modulus, psi: u64, a: &[u64]) -> Vec<u64> {
+    let bits = a.len().trailing_zeros();
+    let exponent = |i: usize| 2 * (i.reverse_bits() >> (usize::BITS - bits)) as u64 + 1;
+    (0..a.len())
+        .map(|i| evaluate(m, a, m.pow_vartime(psi, exponent(i))))
+        .collect()
+}
