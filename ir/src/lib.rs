@@ -1,1 +1,8 @@
-//! See the crate's description.
+#![doc = include_str!("../README.md")]
+
+pub mod layout;
+pub mod linear;
+pub mod nn;
+pub mod params;
+pub mod plan;
+pub mod program;
