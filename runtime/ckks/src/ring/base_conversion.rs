@@ -1,6 +1,13 @@
 //! From residues modulo one set of primes to residues modulo another.
 
 use super::Modulus;
+use super::kernels::{each, pad, unpad};
+use super::lanes::Lanes;
+use super::products::sum_products;
+use super::simd::simd;
+
+/// Elements that one round of a conversion treats: eight limbs of them fill the nearest cache.
+const TILE: usize = 512;
 
 /// Base conversion {q_i} -> {p_j} of the centred representative, on coefficients. With x_i = src_i (Q/q_i)^-1 mod q_i
 /// and v = round(sum_i x_i / q_i), in f64, the value is sum_i x_i Q/q_i - v Q [HPS19]. It is exact but for values
@@ -58,31 +65,34 @@ impl BaseConversion {
         &self.to
     }
 
-    /// All targets: one slice of residues for each prime.
+    /// All targets: one slice of residues for each prime. It goes by tiles that stay in the nearest cache.
     pub fn convert(&self, src: &[&[u64]], dst: &mut [&mut [u64]]) {
-        let n = src.first().map_or(0, |s| s.len());
-        let mut scaled = vec![0; n * src.len()];
-        let mut quotient = vec![0; n];
-        let mut parts: Vec<&mut [u64]> = scaled.chunks_exact_mut(n.max(1)).collect();
-        self.prepare(src, &mut parts, &mut quotient);
-        let parts: Vec<&[u64]> = scaled.chunks_exact(n.max(1)).collect();
-        for (j, out) in dst.iter_mut().enumerate() {
-            self.convert_limb(j, &parts, &quotient, out);
+        assert!(src.len() == self.from.len() && dst.len() == self.to.len());
+        let n = src[0].len();
+        let mut tile = vec![0; (self.from.len() + 1) * TILE];
+        for at in (0..n).step_by(TILE) {
+            let range = at..n.min(at + TILE);
+            let (scaled, quotient) = tile.split_at_mut(self.from.len() * TILE);
+            let quotient = &mut quotient[..range.len()];
+            quotient.fill(0);
+            for (i, x) in scaled.chunks_exact_mut(TILE).enumerate() {
+                self.scale(i, &src[i][range.clone()], &mut x[..range.len()], quotient);
+            }
+            round(quotient);
+            for ((p, weights), out) in self.to.iter().zip(&self.weights).zip(&mut *dst) {
+                weigh_tile(p, weights, &tile, &mut out[range.clone()]);
+            }
         }
     }
 
     /// The part common to all targets: `scaled` gets x_i and `quotient` gets v.
     pub fn prepare(&self, src: &[&[u64]], scaled: &mut [&mut [u64]], quotient: &mut [u64]) {
         assert!(src.len() == self.from.len() && scaled.len() == self.from.len());
-        for (k, v) in quotient.iter_mut().enumerate() {
-            let mut sum = 0.0;
-            for (i, q) in self.from.iter().enumerate() {
-                let x = q.mul(src[i][k], self.scale[i]);
-                scaled[i][k] = x;
-                sum += x as f64 * self.reciprocals[i];
-            }
-            *v = sum.round_ties_even() as u64;
+        quotient.fill(0);
+        for (i, x) in scaled.iter_mut().enumerate() {
+            self.scale(i, src[i], x, quotient);
         }
+        round(quotient);
     }
 
     /// One target, from what [`BaseConversion::prepare`] gave.
@@ -93,14 +103,67 @@ impl BaseConversion {
         quotient: &[u64],
         dst: &mut [u64],
     ) {
-        let weights = &self.weights[target];
-        for (k, x) in dst.iter_mut().enumerate() {
-            let parts = scaled.iter().map(|s| s[k]).chain([quotient[k]]);
-            let sum = parts
-                .zip(weights)
-                .map(|(s, w)| u128::from(s) * u128::from(*w))
-                .sum();
-            *x = self.to[target].reduce_u128(sum);
+        assert_eq!(scaled.len(), self.from.len());
+        weigh(
+            &self.to[target],
+            &self.weights[target],
+            scaled,
+            quotient,
+            dst,
+        );
+    }
+
+    fn scale(&self, i: usize, src: &[u64], x: &mut [u64], sums: &mut [u64]) {
+        scale_limb(
+            &self.from[i],
+            self.scale[i],
+            self.reciprocals[i],
+            src,
+            x,
+            sums,
+        );
+    }
+}
+
+simd! {
+    /// x = src * scale, and sums += x / q, as f64.
+    fn scale_limb(s, q: &Modulus, scale: u64, reciprocal: f64, src: &[u64], x: &mut [u64], sums: &mut [u64]) {
+        assert!(src.len() == x.len() && src.len() == sums.len());
+        let l = Lanes::new(s, q);
+        let (w, w_shoup) = (s.splat(scale), s.splat(q.shoup(scale)));
+        let ((src, src_rest), (x, x_rest)) = (s.chunks(src), s.chunks_mut(x));
+        let (sums, sums_rest) = s.chunks_mut(sums);
+        for ((y, x), sum) in src.iter().zip(x).zip(sums) {
+            let scaled = l.reduce_from_2q(l.mul_shoup_lazy(s.load(y), w, w_shoup));
+            s.store(x, scaled);
+            s.store(sum, s.f64_mul_add(s.load(sum), scaled, reciprocal));
         }
+        if !src_rest.is_empty() {
+            let scaled = l.reduce_from_2q(l.mul_shoup_lazy(pad(s, src_rest), w, w_shoup));
+            unpad(s, x_rest, scaled);
+            let sum = s.f64_mul_add(pad(s, sums_rest), scaled, reciprocal);
+            unpad(s, sums_rest, sum);
+        }
+    }
+
+    /// Nearest integers of f64.
+    fn round(s, sums: &mut [u64]) {
+        each(s, sums, #[inline(always)] |sum| s.f64_round(sum));
+    }
+
+    /// out = sum_i weights_i scaled_i + weight_last quotient.
+    fn weigh(s, p: &Modulus, weights: &[u64], scaled: &[&[u64]], quotient: &[u64], out: &mut [u64]) {
+        let l = Lanes::new(s, p);
+        sum_products(l, weights.len(), #[inline(always)] |i: usize| {
+            (weights[i], [scaled.get(i).copied().unwrap_or(quotient)])
+        }, [out], false);
+    }
+
+    /// The same with all parts in one tile.
+    fn weigh_tile(s, p: &Modulus, weights: &[u64], tile: &[u64], out: &mut [u64]) {
+        let (l, len) = (Lanes::new(s, p), out.len());
+        sum_products(l, weights.len(), #[inline(always)] |i: usize| {
+            (weights[i], [&tile[i * TILE..][..len]])
+        }, [out], false);
     }
 }

@@ -8,11 +8,15 @@ pub mod kernels;
 
 mod automorphism;
 mod base_conversion;
+mod lanes;
 mod modulus;
 #[cfg(test)]
 mod naive;
 mod ntt;
+mod passes;
 mod primes;
+mod products;
+mod simd;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +25,4 @@ pub use base_conversion::BaseConversion;
 pub use modulus::{MAX_MODULUS_BITS, Modulus};
 pub use ntt::NttTable;
 pub use primes::{is_prime, ntt_primes};
+pub use simd::AlignedWords;

@@ -16,6 +16,9 @@ pub struct Modulus {
     barrett_word: u64,
     /// 2^64 mod q
     word: u64,
+    /// 2^52 mod q and its Shoup quotient
+    r: u64,
+    r_shoup: u64,
 }
 
 impl Modulus {
@@ -25,12 +28,15 @@ impl Modulus {
             return None;
         }
         let bits = 64 - q.leading_zeros();
+        let r = (1 << 52) % q;
         Some(Modulus {
             q,
             bits,
             barrett_wide: ((1u128 << (bits + 61)) / u128::from(q)) as u64,
             barrett_word: ((1u128 << 64) / u128::from(q)) as u64,
             word: ((1u128 << 64) % u128::from(q)) as u64,
+            r,
+            r_shoup: ((u128::from(r) << 52) / u128::from(q)) as u64,
         })
     }
 
@@ -152,9 +158,32 @@ impl Modulus {
         is_prime(self.q)
     }
 
-    /// floor(2^52 w / q), the quotient estimate of a product by the residue w [Shoup; Harvey 2014].
+    /// floor(2^(bits + 51) / q) < 2^52.
     #[inline(always)]
-    #[allow(dead_code)]
+    pub(super) fn barrett_52(&self) -> u64 {
+        self.barrett_wide >> 10
+    }
+
+    /// floor(2^64 / q).
+    #[inline(always)]
+    pub(super) fn barrett_word(&self) -> u64 {
+        self.barrett_word
+    }
+
+    /// 2^52 mod q, its Shoup quotient, and that of 1.
+    #[inline(always)]
+    pub(super) fn shoup_of_2_52(&self) -> (u64, u64, u64) {
+        (self.r, self.r_shoup, self.barrett_word >> 12)
+    }
+
+    /// 2^64 mod q.
+    #[inline(always)]
+    pub(super) fn word(&self) -> u64 {
+        self.word
+    }
+
+    /// floor(2^52 w / q): makes a product by the residue w cheap [Har14].
+    #[inline(always)]
     pub(super) fn shoup(&self, w: u64) -> u64 {
         debug_assert!(w < self.q);
         ((u128::from(w) << 52) / u128::from(self.q)) as u64

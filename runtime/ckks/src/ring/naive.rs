@@ -26,11 +26,8 @@ pub fn evaluate(m: &Modulus, a: &[u64], x: u64) -> u64 {
         .fold(0, |value, &c| m.add(m.mul(value, x), c))
 }
 
-/// The evaluations a(psi^(2 brv(i) + 1)).
-pub fn transform(m: &Modulus, psi: u64, a: &[u64]) -> Vec<u64> {
-    let bits = a.len().trailing_zeros();
-    let exponent = |i: usize| 2 * (i.reverse_bits() >> (usize::BITS - bits)) as u64 + 1;
-    (0..a.len())
-        .map(|i| evaluate(m, a, m.pow_vartime(psi, exponent(i))))
-        .collect()
+/// The evaluation a(psi^(2 brv(i) + 1)).
+pub fn slot(m: &Modulus, psi: u64, a: &[u64], i: usize) -> u64 {
+    let reversed = i.reverse_bits() >> (usize::BITS - a.len().trailing_zeros());
+    evaluate(m, a, m.pow_vartime(psi, 2 * reversed as u64 + 1))
 }

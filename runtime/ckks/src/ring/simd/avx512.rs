@@ -1,0 +1,112 @@
+//! Eight lanes of AVX-512 with the 52-bit multiplier (IFMA).
+
+use super::Simd;
+use std::arch::x86_64::*;
+
+/// Proof of AVX-512 F, DQ, VL and IFMA.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ring) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Avx512> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512ifma")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi2");
+        has.then_some(Avx512(()))
+    }
+}
+
+/// A method of one or two intrinsics.
+macro_rules! lanes {
+    ($(fn $name:ident $(<const $b:ident: usize>)? ($($arg:ident: $ty:ty),*) -> $out:ty $body:block)*) => {$(
+        #[inline(always)]
+        fn $name $(<const $b: usize>)? (self, $($arg: $ty),*) -> $out {
+            // SAFETY: `self` proves the features; the loads and stores go through references of 64 bytes, or of as
+            // many as a bounds check made sure of.
+            unsafe { $body }
+        }
+    )*};
+}
+
+impl Simd for Avx512 {
+    type V = __m512i;
+    type Chunk = [u64; 8];
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn chunks(self, a: &[u64]) -> (&[[u64; 8]], &[u64]) {
+        a.as_chunks()
+    }
+
+    #[inline(always)]
+    fn chunks_mut(self, a: &mut [u64]) -> (&mut [[u64; 8]], &mut [u64]) {
+        a.as_chunks_mut()
+    }
+
+    lanes! {
+        fn load(from: &[u64; 8]) -> __m512i { _mm512_loadu_si512(from.as_ptr().cast()) }
+        fn store(to: &mut [u64; 8], x: __m512i) -> () { _mm512_storeu_si512(to.as_mut_ptr().cast(), x) }
+        fn splat(x: u64) -> __m512i { _mm512_set1_epi64(x as i64) }
+        fn add(x: __m512i, y: __m512i) -> __m512i { _mm512_add_epi64(x, y) }
+        fn sub(x: __m512i, y: __m512i) -> __m512i { _mm512_sub_epi64(x, y) }
+        fn and(x: __m512i, y: __m512i) -> __m512i { _mm512_and_si512(x, y) }
+        fn xor(x: __m512i, y: __m512i) -> __m512i { _mm512_xor_si512(x, y) }
+        fn shl(x: __m512i, count: u32) -> __m512i { _mm512_sll_epi64(x, _mm_cvtsi32_si128(count as i32)) }
+        fn shr(x: __m512i, count: u32) -> __m512i { _mm512_srl_epi64(x, _mm_cvtsi32_si128(count as i32)) }
+        fn reduce(x: __m512i, y: __m512i) -> __m512i { _mm512_min_epu64(x, _mm512_sub_epi64(x, y)) }
+        fn mul_add_low(acc: __m512i, x: __m512i, y: __m512i) -> __m512i { _mm512_madd52lo_epu64(acc, x, y) }
+        fn mul_add_high(acc: __m512i, x: __m512i, y: __m512i) -> __m512i { _mm512_madd52hi_epu64(acc, x, y) }
+        fn f64_mul_add(sum: __m512i, x: __m512i, r: f64) -> __m512i {
+            let product = _mm512_mul_pd(_mm512_cvtepu64_pd(x), _mm512_set1_pd(r));
+            _mm512_castpd_si512(_mm512_add_pd(_mm512_castsi512_pd(sum), product))
+        }
+        fn f64_round(sum: __m512i) -> __m512i { _mm512_cvtpd_epu64(_mm512_castsi512_pd(sum)) }
+        fn transpose<const B: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+            match B {
+                1 => (_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y)),
+                2 => {
+                    let low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+                    let high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+                    (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
+                }
+                4 => (_mm512_shuffle_i64x2::<0x44>(x, y), _mm512_shuffle_i64x2::<0xee>(x, y)),
+                _ => unreachable!("blocks of {B} in 8 lanes"),
+            }
+        }
+        fn interleave(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+            let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+            let high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+            (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
+        }
+        fn deinterleave(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+            (_mm512_permutex2var_epi64(x, even, y), _mm512_permutex2var_epi64(x, odd, y))
+        }
+        fn load_repeated<const B: usize>(from: &[u64]) -> __m512i {
+            let from = from[..8 / B].as_ptr();
+            match B {
+                1 => _mm512_loadu_si512(from.cast()),
+                2 => {
+                    let index = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+                    _mm512_permutexvar_epi64(index, _mm512_castsi256_si512(_mm256_loadu_si256(from.cast())))
+                }
+                4 => {
+                    let index = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
+                    _mm512_permutexvar_epi64(index, _mm512_castsi128_si512(_mm_loadu_si128(from.cast())))
+                }
+                _ => unreachable!("blocks of {B} in 8 lanes"),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn permute(self, from: &[u64; 8], index: &[u64; 8], to: &mut [u64; 8]) {
+        let (x, index) = (self.load(from), self.load(index));
+        // SAFETY: `self` proves the features.
+        self.store(to, unsafe { _mm512_permutexvar_epi64(index, x) });
+    }
+}

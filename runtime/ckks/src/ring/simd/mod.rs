@@ -1,0 +1,162 @@
+//! Vectors of 64-bit lanes: one trait, one file of short methods for each instruction set, one place of detection.
+//!
+//! `HECC_SIMD=scalar|avx2|avx512` holds the level down (it never raises it above what the machine has).
+
+#![allow(unsafe_code)]
+
+mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+pub use aligned::AlignedWords;
+pub(super) use aligned::as_words;
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::Avx512;
+pub(super) use scalar::Scalar;
+
+use std::sync::OnceLock;
+
+/// The low 52 bits.
+pub(super) const MASK_52: u64 = (1 << 52) - 1;
+
+/// A proof that the machine has an instruction set, with its operations on vectors of u64 lanes.
+pub(super) trait Simd: Copy {
+    /// One vector.
+    type V: Copy;
+    /// One vector in memory: `[u64; LANES]`, of any alignment.
+    type Chunk: Copy + Default + AsRef<[u64]> + AsMut<[u64]>;
+    /// Lanes of a vector.
+    const LANES: usize;
+
+    /// Whole chunks, and the rest.
+    fn chunks(self, a: &[u64]) -> (&[Self::Chunk], &[u64]);
+    /// Whole chunks, and the rest.
+    fn chunks_mut(self, a: &mut [u64]) -> (&mut [Self::Chunk], &mut [u64]);
+    fn load(self, from: &Self::Chunk) -> Self::V;
+    fn store(self, to: &mut Self::Chunk, x: Self::V);
+    fn splat(self, x: u64) -> Self::V;
+
+    /// x + y mod 2^64.
+    fn add(self, x: Self::V, y: Self::V) -> Self::V;
+    /// x - y mod 2^64.
+    fn sub(self, x: Self::V, y: Self::V) -> Self::V;
+    fn and(self, x: Self::V, y: Self::V) -> Self::V;
+    fn xor(self, x: Self::V, y: Self::V) -> Self::V;
+    fn shl(self, x: Self::V, count: u32) -> Self::V;
+    fn shr(self, x: Self::V, count: u32) -> Self::V;
+    /// x - y where x >= y, else x; both below 2^63.
+    fn reduce(self, x: Self::V, y: Self::V) -> Self::V;
+    /// acc + the low 52 bits of x y, of the low 52 bits of x and y.
+    fn mul_add_low(self, acc: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// acc + floor(x y / 2^52), of the low 52 bits of x and y.
+    fn mul_add_high(self, acc: Self::V, x: Self::V, y: Self::V) -> Self::V;
+
+    /// As f64: sum + x r, each operation rounded, with an integer x < 2^52. The bits 0 are the f64 0.
+    fn f64_mul_add(self, sum: Self::V, x: Self::V, r: f64) -> Self::V;
+    /// The nearest integer of an f64 in [0, 2^51), ties to even.
+    fn f64_round(self, sum: Self::V) -> Self::V;
+
+    /// With x and y cut into blocks of B lanes: exchanges the odd blocks of x with the even blocks of y, so that (x, y)
+    /// of 2 LANES elements in a row become the low and high partners at distance B, if they were so at distance 2B.
+    fn transpose<const B: usize>(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
+    /// x0 y0 x1 y1 ..., as two vectors.
+    fn interleave(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
+    /// The inverse of interleave: the even and the odd elements.
+    fn deinterleave(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
+    /// The first LANES / B elements, each B times.
+    fn load_repeated<const B: usize>(self, from: &[u64]) -> Self::V;
+    /// `to[i] = from[index[i]]`, index below 8.
+    fn permute(self, from: &[u64; 8], index: &[u64; 8], to: &mut [u64; 8]);
+}
+
+/// An instruction set that the machine has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Level {
+    Scalar(Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Level {
+    /// All levels of this machine, the widest last.
+    pub(super) fn available() -> Vec<Level> {
+        let mut levels = vec![Level::Scalar(Scalar)];
+        #[cfg(target_arch = "x86_64")]
+        levels.extend(Avx512::detect().map(Level::Avx512));
+        levels
+    }
+
+    /// As in `HECC_SIMD`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Level::Scalar(_) => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(_) => "avx512",
+        }
+    }
+
+    /// The level in use.
+    #[inline]
+    pub(super) fn current() -> Level {
+        #[cfg(test)]
+        if let Some(level) = FORCED.get() {
+            return level;
+        }
+        static DETECTED: OnceLock<Level> = OnceLock::new();
+        *DETECTED.get_or_init(|| {
+            const NAMES: [&str; 3] = ["scalar", "avx2", "avx512"];
+            let rank = |name: &str| NAMES.iter().position(|n| *n == name);
+            let highest = std::env::var("HECC_SIMD").map_or(NAMES.len(), |name| {
+                rank(&name).unwrap_or_else(|| panic!("HECC_SIMD={name} is none of {NAMES:?}"))
+            });
+            let usable = |level: &Level| rank(level.name()).is_some_and(|r| r <= highest);
+            *Level::available()
+                .iter()
+                .rfind(|level| usable(level))
+                .expect("scalar is always there")
+        })
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static FORCED: std::cell::Cell<Option<Level>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `f` on this thread once for each level of the machine.
+#[cfg(test)]
+pub(super) fn on_every_level(f: impl Fn()) {
+    for level in Level::available() {
+        FORCED.set(Some(level));
+        f();
+    }
+    FORCED.set(None);
+}
+
+/// Defines a function whose body, generic over the instruction set `$s`, is compiled for each and chosen by
+/// [`Level::current`].
+macro_rules! simd {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($s:ident, $($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {$(
+        $(#[$meta])*
+        $vis fn $name($($arg: $ty),*) {
+            #[inline(always)]
+            fn generic<S: $crate::ring::simd::Simd>($s: S, $($arg: $ty),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma,fma,bmi2")]
+            fn avx512(s: $crate::ring::simd::Avx512, $($arg: $ty),*) {
+                generic(s, $($arg),*);
+            }
+
+            match $crate::ring::simd::Level::current() {
+                $crate::ring::simd::Level::Scalar(s) => generic(s, $($arg),*),
+                // SAFETY: the token exists only where the features were detected.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                $crate::ring::simd::Level::Avx512(s) => unsafe { avx512(s, $($arg),*) },
+            }
+        }
+    )*};
+}
+pub(super) use simd;

@@ -1,0 +1,127 @@
+//! One lane, on any machine.
+
+use super::{MASK_52, Simd};
+
+/// Plain u64.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ring) struct Scalar;
+
+/// The product of the low 52 bits.
+#[inline(always)]
+fn product(x: u64, y: u64) -> u128 {
+    u128::from(x & MASK_52) * u128::from(y & MASK_52)
+}
+
+impl Simd for Scalar {
+    type V = u64;
+    type Chunk = [u64; 1];
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    fn chunks(self, a: &[u64]) -> (&[[u64; 1]], &[u64]) {
+        a.as_chunks()
+    }
+
+    #[inline(always)]
+    fn chunks_mut(self, a: &mut [u64]) -> (&mut [[u64; 1]], &mut [u64]) {
+        a.as_chunks_mut()
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[u64; 1]) -> u64 {
+        from[0]
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [u64; 1], x: u64) {
+        to[0] = x;
+    }
+
+    #[inline(always)]
+    fn splat(self, x: u64) -> u64 {
+        x
+    }
+
+    #[inline(always)]
+    fn add(self, x: u64, y: u64) -> u64 {
+        x.wrapping_add(y)
+    }
+
+    #[inline(always)]
+    fn sub(self, x: u64, y: u64) -> u64 {
+        x.wrapping_sub(y)
+    }
+
+    #[inline(always)]
+    fn and(self, x: u64, y: u64) -> u64 {
+        x & y
+    }
+
+    #[inline(always)]
+    fn xor(self, x: u64, y: u64) -> u64 {
+        x ^ y
+    }
+
+    #[inline(always)]
+    fn shl(self, x: u64, count: u32) -> u64 {
+        x << count
+    }
+
+    #[inline(always)]
+    fn shr(self, x: u64, count: u32) -> u64 {
+        x >> count
+    }
+
+    #[inline(always)]
+    fn reduce(self, x: u64, y: u64) -> u64 {
+        x.min(x.wrapping_sub(y))
+    }
+
+    #[inline(always)]
+    fn mul_add_low(self, acc: u64, x: u64, y: u64) -> u64 {
+        acc.wrapping_add(x.wrapping_mul(y) & MASK_52)
+    }
+
+    #[inline(always)]
+    fn mul_add_high(self, acc: u64, x: u64, y: u64) -> u64 {
+        acc.wrapping_add((product(x, y) >> 52) as u64)
+    }
+
+    #[inline(always)]
+    fn f64_mul_add(self, sum: u64, x: u64, r: f64) -> u64 {
+        (f64::from_bits(sum) + x as f64 * r).to_bits()
+    }
+
+    #[inline(always)]
+    fn f64_round(self, sum: u64) -> u64 {
+        // The unit in the last place of 2^52 is 1.
+        (f64::from_bits(sum) + (1u64 << 52) as f64).to_bits() & MASK_52
+    }
+
+    #[inline(always)]
+    fn transpose<const B: usize>(self, x: u64, y: u64) -> (u64, u64) {
+        (x, y)
+    }
+
+    #[inline(always)]
+    fn interleave(self, x: u64, y: u64) -> (u64, u64) {
+        (x, y)
+    }
+
+    #[inline(always)]
+    fn deinterleave(self, x: u64, y: u64) -> (u64, u64) {
+        (x, y)
+    }
+
+    #[inline(always)]
+    fn load_repeated<const B: usize>(self, from: &[u64]) -> u64 {
+        from[0]
+    }
+
+    #[inline(always)]
+    fn permute(self, from: &[u64; 8], index: &[u64; 8], to: &mut [u64; 8]) {
+        for (x, i) in to.iter_mut().zip(index) {
+            *x = from[(*i & 7) as usize];
+        }
+    }
+}
