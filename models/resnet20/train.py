@@ -9,7 +9,8 @@ Each worker process holds one torch thread and half (1/workers) of every batch;
 gradients are averaged with gloo. The state (weights, optimiser, schedule,
 epoch) is written to RUN_FOLDER/last.pt after every epoch, atomically.
 --anneal N drops the rest of the schedule and instead lowers the learning rate
-linearly to its end value over the next N epochs.
+linearly to its end value over the next N epochs; with --peak P it first climbs
+to P within one epoch, which continues a finished run.
 Only training images are read.
 """
 import argparse
@@ -81,8 +82,11 @@ def worker(rank, world, a):
         opt.load_state_dict(s["opt"])
         start, knots, seconds, log = s["epoch"], s["knots"], s["seconds"], s["log"]
         if a.anneal:
-            knots = [k for k in knots if k[0] < start] + [
-                (start, lr_at(knots, start)), (start + a.anneal, a.lr / 1000)]
+            tail = [(start, lr_at(knots, start))]
+            if a.peak:
+                tail.append((start + 1, a.peak))
+            knots = [k for k in knots if k[0] < start] + tail + [
+                (start + a.anneal, a.lr / 1000)]
     end = int(knots[-1][0])
     if rank == 0:
         print("knots", knots, "start", start, flush=True)
@@ -163,6 +167,7 @@ def main():
     p.add_argument("--port", type=int, default=29517)
     p.add_argument("--resume", action="store_true")
     p.add_argument("--anneal", type=int, default=0)
+    p.add_argument("--peak", type=float, default=0.0)
     a = p.parse_args()
     out = pathlib.Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
