@@ -17,6 +17,7 @@ mod passes;
 mod primes;
 mod products;
 mod simd;
+mod twiddles;
 #[cfg(test)]
 mod tests;
 

@@ -2,43 +2,18 @@
 
 use super::lanes::Lanes;
 use super::passes::{forward_on, inverse_on};
-use super::simd::{AlignedWords, Scalar, simd};
+use super::simd::{Level, Scalar, simd};
+use super::twiddles::Twiddles;
 use super::{Modulus, kernels};
 
-/// Roots of unity for the transform of Z_q[X]/(X^N + 1), N in 2^3..=2^20.
+/// Roots of unity for the transform of Z_q[X]/(X^N + 1).
 #[derive(Clone, Debug)]
 pub struct NttTable {
     modulus: Modulus,
     log_n: u32,
-    forward: Roots,
-    inverse: Roots,
-}
-
-/// Powers psi^brv(i), each with its Shoup quotient. Entry `node` belongs to the block `node` of the tree of butterflies:
-/// the whole polynomial is block 1, and block k splits into 2k and 2k + 1.
-#[derive(Clone, Debug)]
-pub(super) struct Roots {
-    pub w: AlignedWords,
-    pub w_shoup: AlignedWords,
-}
-
-impl Roots {
-    fn new(m: &Modulus, log_n: u32, psi: u64) -> Roots {
-        let mut roots = Roots {
-            w: AlignedWords::zeros(1 << log_n),
-            w_shoup: AlignedWords::zeros(1 << log_n),
-        };
-        let mut power = 1;
-        for i in 0..1usize << log_n {
-            roots.set(m, i.reverse_bits() >> (usize::BITS - log_n), power);
-            power = m.mul(power, psi);
-        }
-        roots
-    }
-
-    fn set(&mut self, m: &Modulus, node: usize, w: u64) {
-        (self.w[node], self.w_shoup[node]) = (w, m.shoup(w));
-    }
+    psi: u64,
+    forward: Twiddles,
+    inverse: Twiddles,
 }
 
 impl NttTable {
@@ -52,16 +27,14 @@ impl NttTable {
         let psi = (2..q)
             .map(|g| modulus.pow_vartime(g, (q - 1) / (2 * n)))
             .find(|&psi| modulus.pow_vartime(psi, n) == q - 1)?;
-        // The last layer of the inverse also divides by N.
-        let n_inverse = modulus.inv_vartime(n)?;
-        let mut inverse = Roots::new(&modulus, log_n, modulus.inv_vartime(psi)?);
-        inverse.set(&modulus, 1, modulus.mul(inverse.w[1], n_inverse));
-        inverse.set(&modulus, 0, n_inverse);
+        let lanes = lanes(1 << log_n, Level::current().lanes());
+        let inverse_psi = modulus.inv_vartime(psi)?;
         Some(NttTable {
             modulus,
             log_n,
-            forward: Roots::new(&modulus, log_n, psi),
-            inverse,
+            psi,
+            forward: Twiddles::new(&modulus, log_n, lanes, psi, 1),
+            inverse: Twiddles::new(&modulus, log_n, lanes, inverse_psi, modulus.inv_vartime(n)?),
         })
     }
 
@@ -77,7 +50,7 @@ impl NttTable {
 
     /// psi, the root of X^N + 1 behind slot 0.
     pub fn root(&self) -> u64 {
-        self.forward.w[1 << (self.log_n - 1)]
+        self.psi
     }
 
     /// Coefficients to evaluations, in place, both in [0, q): slot i becomes a(psi^(2 brv(i) + 1)).
@@ -99,20 +72,25 @@ impl NttTable {
     }
 }
 
+/// Lanes of the vectors that transform n elements: the passes need two vectors.
+fn lanes(n: usize, widest: usize) -> usize {
+    if n < 2 * widest { 1 } else { widest }
+}
+
 simd! {
-    fn forward(s, m: &Modulus, roots: &Roots, a: &mut [u64]) {
-        if a.len() < 2 * S::LANES {
-            forward_on(&Lanes::new(Scalar, m), roots, a);
+    fn forward(s, m: &Modulus, twiddles: &Twiddles, a: &mut [u64]) {
+        if lanes(a.len(), S::LANES) == 1 {
+            forward_on(&Lanes::new(Scalar, m), twiddles, a);
         } else {
-            forward_on(&Lanes::new(s, m), roots, a);
+            forward_on(&Lanes::new(s, m), twiddles, a);
         }
     }
 
-    fn inverse(s, m: &Modulus, roots: &Roots, a: &mut [u64]) {
-        if a.len() < 2 * S::LANES {
-            inverse_on(&Lanes::new(Scalar, m), roots, a);
+    fn inverse(s, m: &Modulus, twiddles: &Twiddles, a: &mut [u64]) {
+        if lanes(a.len(), S::LANES) == 1 {
+            inverse_on(&Lanes::new(Scalar, m), twiddles, a);
         } else {
-            inverse_on(&Lanes::new(s, m), roots, a);
+            inverse_on(&Lanes::new(s, m), twiddles, a);
         }
     }
 }

@@ -1,15 +1,11 @@
 //! The butterflies of the transform, on lanes.
 //!
-//! Harvey's lazy butterflies [Har14] in passes of up to four layers, each pass reading and writing every element once.
-//! The layers at distances below a vector come in one pass with the last four above it, in registers. Blocks go depth
-//! first, so that from some depth on all passes of a block hit the nearest cache, whatever its size.
+//! Harvey's lazy butterflies [Har14] in passes of up to four layers, each of which reads and writes every element once.
+//! Blocks go depth first, so that from some depth on all passes of a block hit the nearest cache, whatever its size.
 
 use super::lanes::Lanes;
-use super::ntt::Roots;
-use super::simd::Simd;
-
-/// Layers of a pass: its 16 vectors leave 16 registers for constants and temporaries.
-const PASS: u32 = 4;
+use super::simd::{Columns, Simd};
+use super::twiddles::{Pass, Twiddles};
 
 /// Forward butterfly: x, y in [0, 4q) to x + w y, x - w y in [0, 4q).
 /// sub, min; then madd52hi, madd52lo, madd52lo, and; then add, sub, add.
@@ -38,188 +34,100 @@ fn inverse_butterfly<S: Simd>(
     ]
 }
 
-/// The passes of more than a vector's distance before the last one: log2 of how many blocks each makes of one.
-struct Plan {
-    /// log2 of the vectors that the last forward pass takes into registers.
-    last: u32,
-    passes: [u32; 4],
-    count: usize,
-}
-
-impl Plan {
-    fn new(vectors: usize) -> Plan {
-        let log = vectors.trailing_zeros();
-        let last = log.min(PASS);
-        let count = (log - last).div_ceil(PASS);
-        let mut plan = Plan {
-            last,
-            passes: [0; 4],
-            count: count as usize,
-        };
-        for i in 0..count {
-            // As even as can be, the larger ones first.
-            plan.passes[i as usize] = (log - last + count - 1 - i) / count;
-        }
-        plan
-    }
-}
-
-/// [0, q) to [0, q), at least 2 vectors.
+/// [0, q) to [0, q).
 #[inline(always)]
-pub(super) fn forward_on<S: Simd>(l: &Lanes<S>, roots: &Roots, a: &mut [u64]) {
+pub(super) fn forward_on<S: Simd>(l: &Lanes<S>, twiddles: &Twiddles, a: &mut [u64]) {
+    assert_eq!(twiddles.lanes(), S::LANES, "tables for another instruction set");
     let a = l.s.chunks_mut(a).0;
-    let n = a.len();
-    let plan = Plan::new(a.len());
-    let leaf = 1 << plan.last;
-    for at in (0..a.len()).step_by(leaf) {
+    let group = 1 << twiddles.passes.last().map_or(0, |pass| pass.log_rows);
+    for at in (0..a.len()).step_by(group) {
         // All blocks that start here, the largest first.
         let mut size = a.len();
-        for &log in &plan.passes[..plan.count] {
+        for pass in &twiddles.passes {
             if at % size == 0 {
-                let (block, node) = (&mut a[at..at + size], (n + at) / size);
-                match log {
-                    1 => forward_columns::<S, 2>(l, roots, node, block),
-                    2 => forward_columns::<S, 4>(l, roots, node, block),
-                    3 => forward_columns::<S, 8>(l, roots, node, block),
-                    _ => forward_columns::<S, 16>(l, roots, node, block),
+                let (block, index) = (&mut a[at..at + size], at / size);
+                match pass.log_rows {
+                    1 => forward_columns::<S, 2>(l, pass, index, block),
+                    2 => forward_columns::<S, 4>(l, pass, index, block),
+                    3 => forward_columns::<S, 8>(l, pass, index, block),
+                    _ => forward_columns::<S, 16>(l, pass, index, block),
                 }
             }
-            size >>= log;
+            size >>= pass.log_rows;
         }
-        let (block, node) = (&mut a[at..at + leaf], (n + at) / leaf);
-        match plan.last {
-            0 => forward_last::<S, 1>(l, roots, node, block),
-            1 => forward_last::<S, 2>(l, roots, node, block),
-            2 => forward_last::<S, 4>(l, roots, node, block),
-            3 => forward_last::<S, 8>(l, roots, node, block),
-            _ => forward_last::<S, 16>(l, roots, node, block),
-        }
+        forward_within(l, twiddles.within(at / group, group), &mut a[at..at + group]);
     }
 }
 
-/// [0, q) to [0, q), at least 2 vectors.
+/// [0, q) to [0, q).
 #[inline(always)]
-pub(super) fn inverse_on<S: Simd>(l: &Lanes<S>, roots: &Roots, a: &mut [u64]) {
+pub(super) fn inverse_on<S: Simd>(l: &Lanes<S>, twiddles: &Twiddles, a: &mut [u64]) {
+    assert_eq!(twiddles.lanes(), S::LANES, "tables for another instruction set");
     let a = l.s.chunks_mut(a).0;
-    let n = a.len();
-    let plan = Plan::new(a.len());
-    let leaf = 1 << plan.last;
-    for at in (0..a.len()).step_by(leaf) {
-        let (block, node) = (&mut a[at..at + leaf], (n + at) / leaf);
-        match plan.last {
-            0 => inverse_first::<S, 1>(l, roots, node, block),
-            1 => inverse_first::<S, 2>(l, roots, node, block),
-            2 => inverse_first::<S, 4>(l, roots, node, block),
-            3 => inverse_first::<S, 8>(l, roots, node, block),
-            _ => inverse_first::<S, 16>(l, roots, node, block),
-        }
+    let group = 1 << twiddles.passes.last().map_or(0, |pass| pass.log_rows);
+    for at in (0..a.len()).step_by(group) {
+        inverse_within(l, twiddles.within(at / group, group), &mut a[at..at + group]);
         // All blocks that end here, the smallest first.
-        let (end, mut size) = (at + leaf, leaf);
-        for &log in plan.passes[..plan.count].iter().rev() {
-            size <<= log;
+        let (end, mut size) = (at + group, 1);
+        for pass in twiddles.passes.iter().rev() {
+            size <<= pass.log_rows;
             if end % size != 0 {
                 break;
             }
-            let (block, node) = (&mut a[end - size..end], (n + end) / size - 1);
-            match log {
-                1 => inverse_columns::<S, 2>(l, roots, node, block),
-                2 => inverse_columns::<S, 4>(l, roots, node, block),
-                3 => inverse_columns::<S, 8>(l, roots, node, block),
-                _ => inverse_columns::<S, 16>(l, roots, node, block),
+            let (block, index) = (&mut a[end - size..end], end / size - 1);
+            match pass.log_rows {
+                1 => inverse_columns::<S, 2>(l, pass, index, block),
+                2 => inverse_columns::<S, 4>(l, pass, index, block),
+                3 => inverse_columns::<S, 8>(l, pass, index, block),
+                _ => inverse_columns::<S, 16>(l, pass, index, block),
             }
         }
     }
 }
 
-/// log2 R layers on a block, on R vectors at equal distances at a time.
+/// log2 R layers on block `index` of its size.
 #[inline(always)]
-fn forward_columns<S: Simd, const R: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    block: &mut [S::Chunk],
-) {
-    let stride = block.len() / R;
-    for i in 0..stride {
-        let mut v = load_column::<S, R>(l.s, block, i, stride);
-        forward_layers(l, roots, node, &mut v);
-        for (r, x) in v.into_iter().enumerate() {
-            l.s.store(&mut block[i + r * stride], x);
-        }
+fn forward_columns<S: Simd, const R: usize>(l: &Lanes<S>, pass: &Pass, index: usize, block: &mut [S::Chunk]) {
+    let roots = pass.roots::<R>(index);
+    let mut columns = Columns::<S, R>::new(block);
+    for i in 0..columns.width() {
+        let mut v = columns.load(l.s, i);
+        forward_layer::<S, R, 8>(l, roots, &mut v);
+        forward_layer::<S, R, 4>(l, roots, &mut v);
+        forward_layer::<S, R, 2>(l, roots, &mut v);
+        forward_layer::<S, R, 1>(l, roots, &mut v);
+        columns.store(l.s, i, v);
     }
 }
 
+/// log2 R layers on block `index` of its size; the last layer of the whole also scales, and reduces to [0, q).
 #[inline(always)]
-fn inverse_columns<S: Simd, const R: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    block: &mut [S::Chunk],
-) {
-    let stride = block.len() / R;
-    for i in 0..stride {
-        let mut v = load_column::<S, R>(l.s, block, i, stride);
-        inverse_layers(l, roots, node, &mut v);
-        for (r, x) in v.into_iter().enumerate() {
-            l.s.store(&mut block[i + r * stride], x);
-        }
+fn inverse_columns<S: Simd, const R: usize>(l: &Lanes<S>, pass: &Pass, index: usize, block: &mut [S::Chunk]) {
+    let roots = pass.roots::<R>(index);
+    let whole = pass.is_whole();
+    let mut columns = Columns::<S, R>::new(block);
+    for i in 0..columns.width() {
+        let mut v = columns.load(l.s, i);
+        inverse_layer::<S, R, 1>(l, roots, &mut v, whole);
+        inverse_layer::<S, R, 2>(l, roots, &mut v, whole);
+        inverse_layer::<S, R, 4>(l, roots, &mut v, whole);
+        inverse_layer::<S, R, 8>(l, roots, &mut v, whole);
+        columns.store(l.s, i, v);
     }
 }
 
-#[inline(always)]
-fn load_column<S: Simd, const R: usize>(
-    s: S,
-    block: &[S::Chunk],
-    i: usize,
-    stride: usize,
-) -> [S::V; R] {
-    let mut v = [s.splat(0); R];
-    for (r, x) in v.iter_mut().enumerate() {
-        *x = s.load(&block[i + r * stride]);
-    }
-    v
-}
+type Roots<'a, const R: usize> = (&'a [u64; R], &'a [u64; R]);
 
-/// The layers of R vectors, at distances R/2 to 1.
+/// The layer that pairs vectors at distance HALF.
 #[inline(always)]
-fn forward_layers<S: Simd, const R: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    v: &mut [S::V; R],
-) {
-    forward_layer::<S, R, 8>(l, roots, node, v);
-    forward_layer::<S, R, 4>(l, roots, node, v);
-    forward_layer::<S, R, 2>(l, roots, node, v);
-    forward_layer::<S, R, 1>(l, roots, node, v);
-}
-
-#[inline(always)]
-fn inverse_layers<S: Simd, const R: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    v: &mut [S::V; R],
-) {
-    inverse_layer::<S, R, 1>(l, roots, node, v);
-    inverse_layer::<S, R, 2>(l, roots, node, v);
-    inverse_layer::<S, R, 4>(l, roots, node, v);
-    inverse_layer::<S, R, 8>(l, roots, node, v);
-}
-
-#[inline(always)]
-fn forward_layer<S: Simd, const R: usize, const HALF: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    v: &mut [S::V; R],
-) {
+fn forward_layer<S: Simd, const R: usize, const HALF: usize>(l: &Lanes<S>, roots: Roots<R>, v: &mut [S::V; R]) {
     if R <= HALF {
         return;
     }
-    for block in 0..R / (2 * HALF) {
-        let w = splat_root(l.s, roots, node * (R / (2 * HALF)) + block);
-        for i in 2 * HALF * block..2 * HALF * block + HALF {
+    let blocks = R / (2 * HALF);
+    for b in 0..blocks {
+        let w = (l.s.splat(roots.0[blocks + b]), l.s.splat(roots.1[blocks + b]));
+        for i in 2 * HALF * b..2 * HALF * b + HALF {
             [v[i], v[i + HALF]] = forward_butterfly(l, [v[i], v[i + HALF]], w);
         }
     }
@@ -228,122 +136,101 @@ fn forward_layer<S: Simd, const R: usize, const HALF: usize>(
 #[inline(always)]
 fn inverse_layer<S: Simd, const R: usize, const HALF: usize>(
     l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
+    roots: Roots<R>,
     v: &mut [S::V; R],
+    whole: bool,
 ) {
     if R <= HALF {
         return;
     }
-    if node == 1 && R == 2 * HALF {
-        // The last layer of all: (x + y) / N, w (x - y) / N with w / N in the table, in [0, q).
-        let (by_n, w) = (splat_root(l.s, roots, 0), splat_root(l.s, roots, 1));
+    let blocks = R / (2 * HALF);
+    let w = |k: usize| (l.s.splat(roots.0[k]), l.s.splat(roots.1[k]));
+    if whole && blocks == 1 {
+        // s (x + y) and s w (x - y): the table has s at 0 and s w at 1.
+        let (scale, w) = (w(0), w(1));
         for i in 0..HALF {
             let (x, y) = (v[i], v[i + HALF]);
             let difference = l.s.sub(l.s.add(x, l.two_q), y);
-            v[i] = l.reduce_from_2q(l.mul_shoup_lazy(l.s.add(x, y), by_n.0, by_n.1));
+            v[i] = l.reduce_from_2q(l.mul_shoup_lazy(l.s.add(x, y), scale.0, scale.1));
             v[i + HALF] = l.reduce_from_2q(l.mul_shoup_lazy(difference, w.0, w.1));
         }
         return;
     }
-    for block in 0..R / (2 * HALF) {
-        let w = splat_root(l.s, roots, node * (R / (2 * HALF)) + block);
-        for i in 2 * HALF * block..2 * HALF * block + HALF {
-            [v[i], v[i + HALF]] = inverse_butterfly(l, [v[i], v[i + HALF]], w);
+    for b in 0..blocks {
+        for i in 2 * HALF * b..2 * HALF * b + HALF {
+            [v[i], v[i + HALF]] = inverse_butterfly(l, [v[i], v[i + HALF]], w(blocks + b));
         }
     }
 }
 
+/// The layers at distances below a vector, on a group of the last pass, to [0, q).
 #[inline(always)]
-fn splat_root<S: Simd>(s: S, roots: &Roots, node: usize) -> (S::V, S::V) {
-    (s.splat(roots.w[node]), s.splat(roots.w_shoup[node]))
-}
-
-/// All layers that are left on R vectors in a row, to [0, q).
-#[inline(always)]
-fn forward_last<S: Simd, const R: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    block: &mut [S::Chunk],
-) {
-    let s = l.s;
-    let mut v = load_column::<S, R>(s, block, 0, 1);
-    forward_layers(l, roots, node, &mut v);
-    for (i, pair) in v.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        // The tree's block of LANES elements where the pair starts.
-        let node = node * R + 2 * i;
-        let mut p = *pair;
-        p = forward_within::<S, 4>(l, roots, node, p);
-        p = forward_within::<S, 2>(l, roots, node, p);
-        p = forward_within::<S, 1>(l, roots, node, p);
-        *pair = s.interleave(p[0], p[1]).into();
-    }
-    for (chunk, x) in block.iter_mut().zip(v) {
-        s.store(chunk, l.reduce_from_4q(x));
+fn forward_within<S: Simd>(l: &Lanes<S>, roots: &[u64], group: &mut [S::Chunk]) {
+    let (s, pairs) = (l.s, group.len() / 2);
+    for (i, pair) in group.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let mut p = [s.load(&pair[0]), s.load(&pair[1])];
+        p = forward_distance::<S, 4>(l, roots, pairs, i, p);
+        p = forward_distance::<S, 2>(l, roots, pairs, i, p);
+        p = forward_distance::<S, 1>(l, roots, pairs, i, p);
+        let (x, y) = s.interleave(p[0], p[1]);
+        s.store(&mut pair[0], l.reduce_from_4q(x));
+        s.store(&mut pair[1], l.reduce_from_4q(y));
     }
 }
 
-/// The first layers of the inverse, on R vectors in a row.
+/// The layers at distances below a vector, on a group of the last pass, to [0, 2q).
 #[inline(always)]
-fn inverse_first<S: Simd, const R: usize>(
-    l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
-    block: &mut [S::Chunk],
-) {
-    let s = l.s;
-    let mut v = load_column::<S, R>(s, block, 0, 1);
-    for (i, pair) in v.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        let node = node * R + 2 * i;
-        let mut p = s.deinterleave(pair[0], pair[1]).into();
-        p = inverse_within::<S, 1>(l, roots, node, p);
-        p = inverse_within::<S, 2>(l, roots, node, p);
-        p = inverse_within::<S, 4>(l, roots, node, p);
-        *pair = p;
-    }
-    inverse_layers(l, roots, node, &mut v);
-    for (chunk, x) in block.iter_mut().zip(v) {
-        s.store(chunk, x);
+fn inverse_within<S: Simd>(l: &Lanes<S>, roots: &[u64], group: &mut [S::Chunk]) {
+    let (s, pairs) = (l.s, group.len() / 2);
+    for (i, pair) in group.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let mut p = s.deinterleave(s.load(&pair[0]), s.load(&pair[1])).into();
+        p = inverse_distance::<S, 1>(l, roots, pairs, i, p);
+        p = inverse_distance::<S, 2>(l, roots, pairs, i, p);
+        p = inverse_distance::<S, 4>(l, roots, pairs, i, p);
+        s.store(&mut pair[0], p[0]);
+        s.store(&mut pair[1], p[1]);
     }
 }
 
-/// The layer at distance B < LANES, of two vectors in a row whose partners at distance 2B lie in the same lanes (or
-/// which lie in order, for the largest B): it leaves those at distance B in the same lanes.
+/// The layer at distance B on two vectors in a row. Partners at distance 2B lie in the same lanes of the two before it
+/// (for the largest B they lie in order), and those at distance B after it.
 #[inline(always)]
-fn forward_within<S: Simd, const B: usize>(
+fn forward_distance<S: Simd, const B: usize>(
     l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
+    roots: &[u64],
+    pairs: usize,
+    i: usize,
     p: [S::V; 2],
 ) -> [S::V; 2] {
     if B >= S::LANES {
         return p;
     }
     let (x, y) = l.s.transpose::<B>(p[0], p[1]);
-    forward_butterfly(l, [x, y], repeat_roots::<S, B>(l.s, roots, node))
+    forward_butterfly(l, [x, y], repeated::<S, B>(l.s, roots, pairs, i))
 }
 
-/// The mirror image of [`forward_within`].
+/// The mirror image of [`forward_distance`].
 #[inline(always)]
-fn inverse_within<S: Simd, const B: usize>(
+fn inverse_distance<S: Simd, const B: usize>(
     l: &Lanes<S>,
-    roots: &Roots,
-    node: usize,
+    roots: &[u64],
+    pairs: usize,
+    i: usize,
     p: [S::V; 2],
 ) -> [S::V; 2] {
     if B >= S::LANES {
         return p;
     }
-    let [x, y] = inverse_butterfly(l, p, repeat_roots::<S, B>(l.s, roots, node));
+    let [x, y] = inverse_butterfly(l, p, repeated::<S, B>(l.s, roots, pairs, i));
     l.s.transpose::<B>(x, y).into()
 }
 
+/// Roots and quotients for pair i of a group at distance B, each B times.
 #[inline(always)]
-fn repeat_roots<S: Simd, const B: usize>(s: S, roots: &Roots, node: usize) -> (S::V, S::V) {
-    let first = node * (S::LANES / (2 * B)).max(1);
-    (
-        s.load_repeated::<B>(&roots.w[first..]),
-        s.load_repeated::<B>(&roots.w_shoup[first..]),
-    )
+fn repeated<S: Simd, const B: usize>(s: S, roots: &[u64], pairs: usize, i: usize) -> (S::V, S::V) {
+    let per_pair = S::LANES / B;
+    // The roots at distances LANES / 2 to 2B come first.
+    let before = 2 * pairs * (per_pair - 2);
+    let (w, w_shoup) = roots[before + 2 * per_pair * i..][..2 * per_pair].split_at(per_pair);
+    (s.load_repeated::<B>(w), s.load_repeated::<B>(w_shoup))
 }

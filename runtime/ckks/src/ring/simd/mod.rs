@@ -7,12 +7,14 @@
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod columns;
 mod scalar;
 
 pub use aligned::AlignedWords;
 pub(super) use aligned::as_words;
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
+pub(super) use columns::Columns;
 pub(super) use scalar::Scalar;
 
 use std::sync::OnceLock;
@@ -93,6 +95,15 @@ impl Level {
             Level::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => "avx512",
+        }
+    }
+
+    /// Lanes of its vectors.
+    pub(super) fn lanes(self) -> usize {
+        match self {
+            Level::Scalar(_) => Scalar::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(_) => Avx512::LANES,
         }
     }
 
