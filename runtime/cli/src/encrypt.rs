@@ -1,0 +1,30 @@
+//! `hecc-run encrypt`.
+
+use hecc_runtime::ciphertext_file::{input_node, write_input};
+use hecc_runtime::plan_file::{context, load_plan};
+
+use crate::args::Encrypt;
+use crate::client_key::ClientKey;
+use crate::failure::Failure;
+
+/// Encrypts an image file for a plan.
+pub fn encrypt(args: &Encrypt) -> Result<(), Failure> {
+    let plan = load_plan(&args.plan)?;
+    let client = ClientKey::read(&args.client, &plan)?;
+    let image = hecc_images::load_image(&args.image, &plan.preprocess)
+        .map_err(|e| Failure::new(e.to_string(), "give an image file or a .npy array"))?;
+    let context = context(&plan)?;
+    let node = input_node(&plan);
+    let slots = node.layout.pack(&image, node.unit);
+    let secret = client.secret(&context);
+    let encrypted = hecc_client::encrypt(&context, &secret, &slots, node.level, node.scale)
+        .map_err(|e| {
+            Failure::new(
+                format!("{}: cannot be encrypted: {e}", args.image.display()),
+                "check that the values are finite and of the size the model was trained on",
+            )
+        })?;
+    write_input(&args.output, &plan, client.id(), &context, &encrypted)?;
+    println!("{}: the encrypted image", args.output.display());
+    Ok(())
+}

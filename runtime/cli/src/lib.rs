@@ -1,0 +1,48 @@
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod client_key;
+mod decrypt;
+mod encrypt;
+mod eval;
+mod failure;
+mod keygen;
+mod progress;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+/// Exit code of bad input and of a wrong command line.
+const BAD_INPUT: u8 = 2;
+
+/// Runs the command with these arguments, the program's name first.
+///
+/// Returns 0, or 2 after printing what is wrong and what to do about it.
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(e) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = e.print();
+            let bad = if e.use_stderr() { BAD_INPUT } else { 0 };
+            return ExitCode::from(bad);
+        }
+    };
+    let result = match args.command {
+        Command::Keygen(args) => keygen::keygen(&args),
+        Command::Encrypt(args) => encrypt::encrypt(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Decrypt(args) => decrypt::decrypt(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}\nhelp: {}", failure.message, failure.help);
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
