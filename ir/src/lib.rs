@@ -4,6 +4,7 @@ pub mod calibration;
 pub mod layout;
 pub mod linear;
 pub mod nn;
+pub mod nn_verify;
 pub mod params;
 pub mod plan;
 pub mod program;

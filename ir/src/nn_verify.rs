@@ -1,0 +1,450 @@
+//! The rules of the nn language, which [`Graph::verify`] checks:
+//! - there is exactly one `Input`, the graph's `input`; it has no operands;
+//! - the dataflow has no cycle; the `output` is one of its values;
+//! - an operator has its number of operands, at positions 0, 1, ..., each once: `Linear` and `Relu`
+//!   one, `Add` two;
+//! - every dimension is 1 to [`MAX_DIM`], every tensor has at most [`MAX_ELEMENTS`] elements, and the
+//!   graph has at most [`MAX_NODES`] values;
+//! - `Add` has operands of its own shape, `Relu` keeps the shape, and a `Linear` has the shape that
+//!   [`Linear::output_shape`] derives;
+//! - constants have the length their operator implies and are finite.
+
+use petgraph::Direction;
+
+use crate::nn::{Graph, Linear, Op, Shape, ValueId};
+
+/// Largest dimension, kernel, stride or padding.
+pub const MAX_DIM: usize = 1 << 16;
+/// Largest number of elements of a tensor.
+pub const MAX_ELEMENTS: usize = 1 << 24;
+/// Largest number of values of a graph.
+pub const MAX_NODES: usize = 1 << 16;
+
+/// A linear operator that does not fit its input, or whose constants do not fit the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{op}: {what}")]
+pub struct ShapeError {
+    /// The operator.
+    pub op: &'static str,
+    /// Expected and got.
+    pub what: String,
+}
+
+/// A broken rule of the nn language.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value} ({name}): {what}")]
+pub struct VerifyError {
+    /// The value, as dumps print it.
+    pub value: String,
+    /// ONNX name.
+    pub name: String,
+    /// Rule, expected and got.
+    pub what: String,
+}
+
+impl Linear {
+    /// Lower-case name of the operator.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Linear::Conv { .. } => "conv",
+            Linear::Gemm { .. } => "gemm",
+            Linear::AveragePool { .. } => "average_pool",
+            Linear::Affine { .. } => "affine",
+            Linear::Slice { .. } => "slice",
+            Linear::Pad { .. } => "pad",
+            Linear::Reshape { .. } => "reshape",
+        }
+    }
+
+    /// The constants: weight and bias, or scale and shift; empty where there are none.
+    pub fn constants(&self) -> [&[f32]; 2] {
+        match self {
+            Linear::Conv { weight, bias, .. } | Linear::Gemm { weight, bias, .. } => [weight, bias],
+            Linear::Affine { scale, shift } => [scale, shift],
+            Linear::AveragePool { .. }
+            | Linear::Slice { .. }
+            | Linear::Pad { .. }
+            | Linear::Reshape { .. } => [&[], &[]],
+        }
+    }
+
+    /// Shape of the result on an input of shape `input`.
+    ///
+    /// # Errors
+    /// When the operator does not apply to `input`, or its constants have the wrong length, or a
+    /// dimension is out of bounds. Never overflows, whatever the fields hold.
+    pub fn output_shape(&self, input: Shape) -> Result<Shape, ShapeError> {
+        self.derive(input).map_err(|what| ShapeError {
+            op: self.name(),
+            what,
+        })
+    }
+
+    fn derive(&self, input: Shape) -> Result<Shape, String> {
+        bounded(input)?;
+        let output = match self {
+            Linear::Conv {
+                weight,
+                bias,
+                out_channels,
+                kernel,
+                stride,
+                pads,
+                dilation,
+                groups,
+            } => {
+                let (out, groups) = (
+                    dim("output channels", *out_channels)?,
+                    dim("groups", *groups)?,
+                );
+                if out % groups != 0 || input.c % groups != 0 {
+                    return Err(format!(
+                        "{groups} groups do not divide {} and {out} channels",
+                        input.c
+                    ));
+                }
+                let taps = dim("kernel", kernel[0])? * dim("kernel", kernel[1])?;
+                length("weight", weight, &[out, input.c / groups, taps])?;
+                length("bias", bias, &[out])?;
+                let axis = |size: usize, i: usize| -> Result<usize, String> {
+                    let padded = size + at_most("pad", pads[i])? + at_most("pad", pads[i + 2])?;
+                    let reach = dim("dilation", dilation[i])? * (kernel[i] - 1) + 1;
+                    windows(padded, reach, stride[i])
+                };
+                Shape::new(out, axis(input.h, 0)?, axis(input.w, 1)?)
+            }
+            Linear::Gemm { weight, bias, rows } => {
+                let rows = dim("rows", *rows)?;
+                length("weight", weight, &[rows, input.elements()])?;
+                length("bias", bias, &[rows])?;
+                Shape::new(rows, 1, 1)
+            }
+            Linear::AveragePool { kernel, stride } => Shape::new(
+                input.c,
+                windows(input.h, dim("kernel", kernel[0])?, stride[0])?,
+                windows(input.w, dim("kernel", kernel[1])?, stride[1])?,
+            ),
+            Linear::Affine { scale, shift } => {
+                length("scale", scale, &[input.c])?;
+                length("shift", shift, &[input.c])?;
+                input
+            }
+            Linear::Slice { start, step, shape } => {
+                bounded(*shape)?;
+                let (from, to) = (input.axes(), shape.axes());
+                for axis in 0..3 {
+                    let reach = (to[axis] - 1)
+                        .checked_mul(dim("step", step[axis])?)
+                        .and_then(|last| last.checked_add(start[axis]));
+                    if reach.is_none_or(|last| last >= from[axis]) {
+                        return Err(format!(
+                            "takes {shape} from {start:?} by {step:?} of an input of {input}"
+                        ));
+                    }
+                }
+                *shape
+            }
+            Linear::Pad { before, after } => {
+                let mut axes = input.axes();
+                for axis in 0..3 {
+                    axes[axis] += at_most("pad", before[axis])? + at_most("pad", after[axis])?;
+                }
+                Shape::new(axes[0], axes[1], axes[2])
+            }
+            Linear::Reshape { shape } => {
+                bounded(*shape)?;
+                if shape.elements() != input.elements() {
+                    return Err(format!("{shape} has not as many elements as {input}"));
+                }
+                *shape
+            }
+        };
+        bounded(output)?;
+        Ok(output)
+    }
+}
+
+impl Shape {
+    /// Channels, rows, columns.
+    pub fn axes(&self) -> [usize; 3] {
+        [self.c, self.h, self.w]
+    }
+}
+
+impl Graph {
+    /// Checks the rules of the language.
+    ///
+    /// # Errors
+    /// The first broken rule, with its value and ONNX name.
+    pub fn verify(&self) -> Result<(), VerifyError> {
+        let whole = |what: String| VerifyError {
+            value: "graph".to_string(),
+            name: String::new(),
+            what,
+        };
+        if self.nodes.node_count() > MAX_NODES {
+            return Err(whole(format!(
+                "{} values, at most {MAX_NODES}",
+                self.nodes.node_count()
+            )));
+        }
+        for end in [self.input, self.output] {
+            if self.nodes.node_weight(end).is_none() {
+                return Err(whole(format!(
+                    "v{} is an end of the graph but not in it",
+                    end.index()
+                )));
+            }
+        }
+        if let Err(cycle) = petgraph::algo::toposort(&self.nodes, None) {
+            return Err(self.broken(cycle.node_id(), "is part of a cycle".to_string()));
+        }
+        for id in self.nodes.node_indices() {
+            self.verify_node(id).map_err(|what| self.broken(id, what))?;
+        }
+        Ok(())
+    }
+
+    fn broken(&self, id: ValueId, what: String) -> VerifyError {
+        VerifyError {
+            value: format!("v{}", id.index()),
+            name: self.nodes[id].name.clone(),
+            what,
+        }
+    }
+
+    fn verify_node(&self, id: ValueId) -> Result<(), String> {
+        let node = &self.nodes[id];
+        bounded(node.shape)?;
+        let arity = match node.op {
+            Op::Input => 0,
+            Op::Linear(_) | Op::Relu => 1,
+            Op::Add => 2,
+        };
+        let mut positions: Vec<u8> = self
+            .nodes
+            .edges_directed(id, Direction::Incoming)
+            .map(|edge| *edge.weight())
+            .collect();
+        positions.sort_unstable();
+        if !positions.iter().map(|&p| p as usize).eq(0..arity) {
+            return Err(format!(
+                "has operands at {positions:?}, expected {arity}, numbered from 0"
+            ));
+        }
+        let operands = self.operands(id);
+        let expected = match &node.op {
+            Op::Input if id != self.input => return Err("is a second input".to_string()),
+            Op::Input => node.shape,
+            Op::Relu => self.nodes[operands[0]].shape,
+            Op::Add => {
+                let (x, y) = (self.nodes[operands[0]].shape, self.nodes[operands[1]].shape);
+                if x != y {
+                    return Err(format!("adds {x} and {y}; broadcasting is not supported"));
+                }
+                x
+            }
+            Op::Linear(linear) => {
+                if let Some(c) = linear
+                    .constants()
+                    .into_iter()
+                    .flatten()
+                    .find(|c| !c.is_finite())
+                {
+                    return Err(format!("has a constant {c}; weights must be finite"));
+                }
+                linear
+                    .output_shape(self.nodes[operands[0]].shape)
+                    .map_err(|e| e.to_string())?
+            }
+        };
+        if node.shape != expected {
+            return Err(format!(
+                "claims the shape {}, expected {expected}",
+                node.shape
+            ));
+        }
+        match self.nodes[self.input].op {
+            Op::Input => Ok(()),
+            _ => Err("the graph's input is not an input".to_string()),
+        }
+    }
+}
+
+fn at_most(what: &str, size: usize) -> Result<usize, String> {
+    if size > MAX_DIM {
+        return Err(format!("{what} of {size}, at most {MAX_DIM}"));
+    }
+    Ok(size)
+}
+
+fn dim(what: &str, size: usize) -> Result<usize, String> {
+    if size == 0 {
+        return Err(format!("{what} of 0, expected at least 1"));
+    }
+    at_most(what, size)
+}
+
+fn bounded(shape: Shape) -> Result<(), String> {
+    for size in shape.axes() {
+        dim("dimension", size)?;
+    }
+    let elements = shape
+        .axes()
+        .iter()
+        .map(|&size| size as u64)
+        .product::<u64>();
+    if elements > MAX_ELEMENTS as u64 {
+        return Err(format!(
+            "{shape} has {elements} elements, at most {MAX_ELEMENTS}"
+        ));
+    }
+    Ok(())
+}
+
+fn length(what: &str, values: &[f32], factors: &[usize]) -> Result<(), String> {
+    let expected = factors.iter().try_fold(1usize, |n, &f| n.checked_mul(f));
+    if expected != Some(values.len()) {
+        return Err(format!(
+            "{what} has {} values, expected {factors:?}",
+            values.len()
+        ));
+    }
+    Ok(())
+}
+
+fn windows(padded: usize, reach: usize, stride: usize) -> Result<usize, String> {
+    let stride = dim("stride", stride)?;
+    if reach > padded {
+        return Err(format!("a window of {reach} does not fit in {padded}"));
+    }
+    Ok((padded - reach) / stride + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv(out: usize, input: usize, kernel: usize, stride: usize, pad: usize) -> Linear {
+        Linear::Conv {
+            weight: vec![1.0; out * input * kernel * kernel],
+            bias: vec![0.0; out],
+            out_channels: out,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            pads: [pad; 4],
+            dilation: [1; 2],
+            groups: 1,
+        }
+    }
+
+    #[test]
+    fn output_shapes() {
+        let input = Shape::new(3, 32, 32);
+        let check = |op: Linear, expect: Result<&str, &str>| match (op.output_shape(input), expect)
+        {
+            (Ok(shape), Ok(expect)) => assert_eq!(shape.to_string(), expect),
+            (Err(e), Err(expect)) => assert!(e.to_string().contains(expect), "{e}"),
+            (got, expect) => panic!("{got:?}, expected {expect:?}"),
+        };
+        check(conv(16, 3, 3, 1, 1), Ok("16x32x32"));
+        check(conv(16, 3, 3, 2, 1), Ok("16x16x16"));
+        check(conv(16, 4, 3, 1, 1), Err("weight has 576 values"));
+        check(conv(16, 3, 33, 1, 0), Err("does not fit"));
+        check(conv(16, 3, 3, 0, 1), Err("stride of 0"));
+        check(conv(16, 3, 3, 1, usize::MAX), Err("pad of"));
+        check(
+            Linear::AveragePool {
+                kernel: [32, 32],
+                stride: [32, 32],
+            },
+            Ok("3x1x1"),
+        );
+        check(
+            Linear::AveragePool {
+                kernel: [0, 1],
+                stride: [1, 1],
+            },
+            Err("kernel of 0"),
+        );
+        let slice = |step| Linear::Slice {
+            start: [0, 1, 0],
+            step: [1, step, 2],
+            shape: Shape::new(3, 16, 16),
+        };
+        check(slice(2), Ok("3x16x16"));
+        check(slice(3), Err("takes 3x16x16"));
+        check(slice(usize::MAX), Err("step of"));
+        check(
+            Linear::Pad {
+                before: [8, 0, 0],
+                after: [8, 0, 0],
+            },
+            Ok("19x32x32"),
+        );
+        check(
+            Linear::Reshape {
+                shape: Shape::new(3072, 1, 1),
+            },
+            Ok("3072x1x1"),
+        );
+        check(
+            Linear::Reshape {
+                shape: Shape::new(3073, 1, 1),
+            },
+            Err("elements"),
+        );
+        check(
+            Linear::Pad {
+                before: [0; 3],
+                after: [60_000, 60_000, 0],
+            },
+            Err("elements, at most"),
+        );
+    }
+
+    #[test]
+    fn verify_names_the_broken_rule() {
+        let shape = Shape::new(3, 8, 8);
+        let check = |edit: fn(&mut Graph), expect: &str| {
+            let mut graph = Graph::new("image", shape);
+            let conv = graph.push(
+                Op::Linear(conv(4, 3, 3, 1, 1)),
+                "conv",
+                Shape::new(4, 8, 8),
+                &[graph.input],
+            );
+            let relu = graph.push(Op::Relu, "relu", Shape::new(4, 8, 8), &[conv]);
+            graph.output = graph.push(Op::Add, "add", Shape::new(4, 8, 8), &[relu, conv]);
+            edit(&mut graph);
+            match graph.verify() {
+                Ok(()) => assert_eq!(expect, "ok"),
+                Err(e) => assert!(e.to_string().contains(expect), "{e}"),
+            }
+        };
+        check(|_| (), "ok");
+        check(
+            |g| g.nodes[ValueId::new(1)].shape.h = 9,
+            "v1 (conv): claims the shape 4x9x8, expected 4x8x8",
+        );
+        check(
+            |g| {
+                g.push(Op::Input, "x", Shape::new(1, 1, 1), &[]);
+            },
+            "second input",
+        );
+        check(
+            |g| {
+                g.nodes.add_edge(ValueId::new(3), ValueId::new(2), 1);
+            },
+            "cycle",
+        );
+        check(
+            |g| {
+                g.push(Op::Add, "sum", Shape::new(3, 8, 8), &[ValueId::new(0)]);
+            },
+            "operands at [0]",
+        );
+        check(|g| g.output = ValueId::new(9), "v9");
+    }
+}
