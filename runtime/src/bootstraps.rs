@@ -1,13 +1,13 @@
-//! The bootstrappers of a program: one for each distinct change of twist, alive while in use.
+//! The bootstrappers of a program: one for each distinct change of twist, alive while needed.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hecc_ckks::{BootstrapShape, Bootstrapper, Context};
+use hecc_ckks::{BootstrapShape, Bootstrapper, Buffer, Context};
 use hecc_ir::layout::Layout;
 use hecc_ir::params::Bootstrap;
-use hecc_ir::program::{Op, Program};
+use hecc_ir::program::{Node, Op, Program};
 
 /// Which permutation of the slots an activation does on the way: copy k is rotated by `k * by`
 /// slots inside its region of `stride` slots. Two layouts that differ in twist need no more.
@@ -45,88 +45,87 @@ impl Permutation {
     }
 }
 
-/// Bootstrappers by permutation: built at the first use, dropped after the last, for each holds
-/// transforms of a gigabyte or two.
-pub struct Bootstraps {
-    shape: BootstrapShape,
-    last_use: BTreeMap<Permutation, usize>,
-    alive: BTreeMap<Permutation, Bootstrapper>,
+/// What distinguishes one bootstrapper from another: everything its encoded transforms depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variant {
+    permutation: Permutation,
+    /// Bits of rho and of the operand's scale, both positive.
+    rho: u64,
+    input_scale: u64,
 }
 
-impl Bootstraps {
+impl Variant {
+    /// What the activation that defines `output` on `input` with this `rho` needs.
+    pub fn of(input: &Node, output: &Node, rho: f64) -> Self {
+        Self {
+            permutation: Permutation::between(&input.layout, &output.layout),
+            rho: rho.to_bits(),
+            input_scale: input.scale.to_bits(),
+        }
+    }
+}
+
+/// Bootstrappers by variant: built at the first use, dropped after the last, for each holds
+/// encoded transforms of a gigabyte or two.
+pub struct Bootstraps<'a> {
+    parameters: &'a Bootstrap,
+    last_use: BTreeMap<Variant, usize>,
+    alive: BTreeMap<Variant, Bootstrapper>,
+}
+
+impl<'a> Bootstraps<'a> {
     /// None built yet.
-    pub fn new(program: &Program, bootstrap: &Bootstrap) -> Self {
+    pub fn new(program: &Program, parameters: &'a Bootstrap) -> Self {
         let mut last_use = BTreeMap::new();
         for (index, node) in program.nodes.iter().enumerate() {
-            if let Op::Activate { x, .. } = node.op {
-                let input = &program.nodes[x].layout;
-                last_use.insert(Permutation::between(input, &node.layout), index);
+            if let Op::Activate { x, rho, .. } = node.op {
+                last_use.insert(Variant::of(&program.nodes[x], node, rho), index);
             }
         }
-        let shape = BootstrapShape {
-            stc: bootstrap.stc.clone(),
-            cts: bootstrap.cts.clone(),
-            cos_degree: bootstrap.cos_degree,
-            double_angles: bootstrap.double_angles,
-            range: bootstrap.range,
-        };
         Self {
-            shape,
+            parameters,
             last_use,
             alive: BTreeMap::new(),
         }
     }
 
-    /// Builds the bootstrapper of a permutation unless it is alive.
+    /// Builds the bootstrapper of a variant unless it is alive.
     pub fn build(
         &mut self,
         context: &Arc<Context>,
-        permutation: Permutation,
+        variant: Variant,
     ) -> Result<(), hecc_ckks::Error> {
-        if let Entry::Vacant(entry) = self.alive.entry(permutation) {
-            let table = permutation.table();
-            entry.insert(Bootstrapper::new(context, self.shape.clone(), table)?);
+        if let Entry::Vacant(entry) = self.alive.entry(variant) {
+            let shape = BootstrapShape {
+                stc: self.parameters.stc.clone(),
+                cts: self.parameters.cts.clone(),
+                cos_degree: self.parameters.cos_degree,
+                double_angles: self.parameters.double_angles,
+                range: self.parameters.range,
+                rho: f64::from_bits(variant.rho),
+                input_scale: f64::from_bits(variant.input_scale),
+            };
+            let table = variant.permutation.table();
+            entry.insert(Bootstrapper::new(context, shape, table.as_deref())?);
         }
         Ok(())
     }
 
-    /// The bootstrapper of a permutation, if alive.
-    pub fn get(&self, permutation: Permutation) -> Option<&Bootstrapper> {
-        self.alive.get(&permutation)
+    /// The bootstrapper of a variant, if alive.
+    pub fn get(&self, variant: Variant) -> Option<&Bootstrapper> {
+        self.alive.get(&variant)
     }
 
     /// Drops what no node after `node` uses.
     pub fn retire(&mut self, node: usize) {
+        let before = self.alive.len();
         self.alive
-            .retain(|permutation, _| self.last_use.get(permutation).is_some_and(|&l| l > node));
+            .retain(|variant, _| self.last_use.get(variant).is_some_and(|&last| last > node));
+        if self.alive.len() < before {
+            // Its limbs would wait in the pool for another use.
+            Buffer::release_pool();
+        }
     }
-}
-
-/// Rotations of one bootstrap: babies and giants of every group, and the trace.
-pub fn bootstrap_rotations(bootstrap: &Bootstrap, log_n: u32) -> usize {
-    let half = 1usize << (log_n - 2);
-    let group = |radix: u32, stride: usize, wraps: bool| {
-        let giant = stride << (if wraps { radix } else { radix + 1 }).div_ceil(2);
-        let reach = 1usize << radix;
-        let offsets: Vec<usize> = if wraps {
-            (0..reach).map(|k| k * stride % half).collect()
-        } else {
-            let back = (1..reach).map(|k| (half - k * stride % half) % half);
-            (0..reach).map(|k| k * stride % half).chain(back).collect()
-        };
-        baby_giant_rotations(offsets, giant)
-    };
-    let (mut total, mut done) = (1, 0);
-    for (i, &radix) in bootstrap.cts.iter().enumerate() {
-        done += radix;
-        total += group(radix, half >> done, i == 0);
-    }
-    done = 0;
-    for (i, &radix) in bootstrap.stc.iter().enumerate() {
-        total += group(radix, 1 << done, i + 1 == bootstrap.stc.len());
-        done += radix;
-    }
-    total
 }
 
 /// Rotations of a baby-step giant-step sum over these offsets: distinct babies and giants, zero

@@ -7,7 +7,7 @@ use hecc_ckks::{Ciphertext, Complex64, Context, EvaluationKeys, Evaluator, Linea
 use hecc_ir::plan::Plan;
 use hecc_ir::program::{Node, Op, Value};
 
-use crate::bootstraps::{Bootstraps, Permutation, baby_giant_rotations, bootstrap_rotations};
+use crate::bootstraps::{Bootstraps, Variant, baby_giant_rotations};
 use crate::error::{Error, Result};
 use crate::frame::short;
 use crate::stats::{NodeStats, Stats};
@@ -128,7 +128,7 @@ struct Execution<'a> {
     input: Option<Ciphertext>,
     /// One per node so far; None once dropped.
     values: Vec<Option<Ciphertext>>,
-    bootstraps: Bootstraps,
+    bootstraps: Bootstraps<'a>,
 }
 
 impl Execution<'_> {
@@ -231,16 +231,14 @@ impl Execution<'_> {
             evaluator,
         } = self.session;
         let begun = Instant::now();
-        let permutation = Permutation::between(&plan.program.nodes[x].layout, &node.layout);
-        self.bootstraps
-            .build(context, permutation)
-            .map_err(reason)?;
+        let variant = Variant::of(&plan.program.nodes[x], node, rho);
+        self.bootstraps.build(context, variant).map_err(reason)?;
+        let bootstrapper = self.bootstraps.get(variant).ok_or("no bootstrapper")?;
         stats.encode_seconds = begun.elapsed().as_secs_f64();
         stats.bootstraps = 1;
-        stats.rotations = bootstrap_rotations(&plan.parameters.bootstrap, plan.parameters.log_n);
-        let bootstrapper = self.bootstraps.get(permutation).ok_or("no bootstrapper")?;
+        stats.rotations = bootstrapper.rotations().len();
         bootstrapper
-            .activate(evaluator, self.value(x)?, coefficients, rho, node.scale)
+            .activate(evaluator, self.value(x)?, coefficients, node.scale)
             .map_err(reason)
     }
 

@@ -15,9 +15,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command};
+use hecc_runtime::output_file::remove_unfinished;
 
 /// Exit code of bad input and of a wrong command line.
 const BAD_INPUT: u8 = 2;
+
+/// Exit code after an interrupt, by the shells' convention.
+const INTERRUPTED: i32 = 130;
 
 /// Runs the command with these arguments, the program's name first.
 ///
@@ -32,6 +36,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(bad);
         }
     };
+    // A process that calls twice has the handler already.
+    let _ = ctrlc::try_set_handler(|| {
+        remove_unfinished();
+        std::process::exit(INTERRUPTED);
+    });
     let result = match args.command {
         Command::Keygen(args) => keygen::keygen(&args),
         Command::Encrypt(args) => encrypt::encrypt(&args),
