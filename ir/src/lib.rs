@@ -8,3 +8,4 @@ pub mod nn_verify;
 pub mod params;
 pub mod plan;
 pub mod program;
+pub mod slots;
