@@ -1,0 +1,81 @@
+//! What a linear map costs, for comparing layouts and giant steps.
+//!
+//! Milliseconds at level 3 of the 2^15 ring (4 limbs, 4 special primes), one thread. Only ratios matter
+//! to the choices made here.
+
+use std::collections::BTreeSet;
+
+/// Encoding one diagonal, and multiplying with it.
+pub const DIAGONAL: f64 = 1.15;
+/// One rotation of the hoisted input.
+pub const BABY: f64 = 1.5;
+/// One rotation of a partial sum, with its mod-down.
+pub const GIANT: f64 = 3.0;
+/// One rotation after the map, one level lower.
+pub const FOLD: f64 = 2.5;
+/// A map's fixed part: decomposition, mod-down, rescaling.
+pub const MAP: f64 = 3.0;
+/// Multiplication by a constant.
+pub const SCALE: f64 = 0.3;
+
+/// The way one linear map is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MapChoice {
+    /// Whether copies share the terms of the sum.
+    pub fold: bool,
+    /// Giant step, in slots.
+    pub giant: usize,
+    /// Diagonals.
+    pub diagonals: usize,
+    /// Rotations of the input.
+    pub babies: usize,
+    /// Rotations of partial sums.
+    pub giants: usize,
+    /// Rotations that add up the copies.
+    pub folds: usize,
+    /// Milliseconds.
+    pub cost: f64,
+}
+
+/// The cheapest giant step for diagonals at `offsets` (each below `slots`), plus `folds` rotations.
+pub fn choose_giant(offsets: &[usize], slots: usize, fold: bool, folds: usize) -> MapChoice {
+    let mut best: Option<MapChoice> = None;
+    for giant in giant_candidates(slots) {
+        let babies = distinct_nonzero(offsets.iter().map(|d| d % giant));
+        let giants = distinct_nonzero(offsets.iter().map(|d| d - d % giant));
+        let cost = MAP
+            + DIAGONAL * offsets.len() as f64
+            + BABY * babies as f64
+            + GIANT * giants as f64
+            + FOLD * folds as f64;
+        if best.is_none_or(|b| cost < b.cost) {
+            best = Some(MapChoice {
+                fold,
+                giant,
+                diagonals: offsets.len(),
+                babies,
+                giants,
+                folds,
+                cost,
+            });
+        }
+    }
+    best.unwrap_or(MapChoice {
+        fold,
+        giant: slots,
+        diagonals: 0,
+        babies: 0,
+        giants: 0,
+        folds,
+        cost: MAP,
+    })
+}
+
+/// Giant steps worth trying: powers of two, which split channels, rows and columns where layouts do.
+fn giant_candidates(slots: usize) -> impl Iterator<Item = usize> {
+    (0..).map(|i| 1usize << i).take_while(move |&g| g <= slots)
+}
+
+fn distinct_nonzero(values: impl Iterator<Item = usize>) -> usize {
+    values.filter(|&v| v != 0).collect::<BTreeSet<_>>().len()
+}
