@@ -60,8 +60,8 @@ impl Twiddles {
         let mut passes = Vec::new();
         let mut blocks = 1;
         for i in 0..count {
-            // As even as can be, the longer ones first.
-            let log_rows = (layers + count - 1 - i) / count;
+            // As even as can be, the longer ones last.
+            let log_rows = (layers + i) / count;
             let tree = |block: usize| {
                 let below = (0..log_rows).flat_map(move |d| (block << d)..((block + 1) << d));
                 std::iter::once(0).chain(below)
