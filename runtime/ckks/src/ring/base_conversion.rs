@@ -131,24 +131,27 @@ simd! {
         assert!(src.len() == x.len() && src.len() == sums.len());
         let l = Lanes::new(s, q);
         let (w, w_shoup) = (s.splat(scale), s.splat(q.shoup(scale)));
+        let reciprocal = s.splat(reciprocal.to_bits());
         let ((src, src_rest), (x, x_rest)) = (s.chunks(src), s.chunks_mut(x));
         let (sums, sums_rest) = s.chunks_mut(sums);
         for ((y, x), sum) in src.iter().zip(x).zip(sums) {
             let scaled = l.reduce_from_2q(l.mul_shoup_lazy(s.load(y), w, w_shoup));
             s.store(x, scaled);
-            s.store(sum, s.f64_mul_add(s.load(sum), scaled, reciprocal));
+            let fraction = s.f64_mul(s.f64_from(scaled), reciprocal);
+            s.store(sum, s.f64_add(s.load(sum), fraction));
         }
         if !src_rest.is_empty() {
             let scaled = l.reduce_from_2q(l.mul_shoup_lazy(pad(s, src_rest), w, w_shoup));
             unpad(s, x_rest, scaled);
-            let sum = s.f64_mul_add(pad(s, sums_rest), scaled, reciprocal);
+            let fraction = s.f64_mul(s.f64_from(scaled), reciprocal);
+            let sum = s.f64_add(pad(s, sums_rest), fraction);
             unpad(s, sums_rest, sum);
         }
     }
 
     /// Nearest integers of f64.
     fn round(s, sums: &mut [u64]) {
-        each(s, sums, #[inline(always)] |sum| s.f64_round(sum));
+        each(s, sums, #[inline(always)] |sum| s.f64_to(sum));
     }
 
     /// out = sum_i weights_i scaled_i + weight_last quotient.

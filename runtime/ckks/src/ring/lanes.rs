@@ -4,6 +4,8 @@
 use super::Modulus;
 use super::simd::{MASK_52, Simd};
 
+const TWO_TO_MINUS_52: f64 = 1.0 / (1u64 << 52) as f64;
+
 /// A modulus with its constants splat over the lanes.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<S: Simd> {
@@ -64,6 +66,9 @@ impl<S: Simd> Lanes<S> {
     /// x w mod q in [0, 2q), of any x < 2^52 and a residue w with w_shoup = floor(2^52 w / q) [Har14].
     #[inline(always)]
     pub fn mul_shoup_lazy(&self, x: S::V, w: S::V, w_shoup: S::V) -> S::V {
+        if !S::MULTIPLIES_52 {
+            return self.mul_shoup_lazy_f64(x, w, w_shoup);
+        }
         // madd52hi, madd52lo, madd52lo (of 2^52 - q, onto the one before), and: exact mod 2^52, and 2q < 2^52.
         let quotient = self.s.mul_add_high(self.zero, x, w_shoup);
         let product = self.s.mul_add_low(self.zero, x, w);
@@ -76,6 +81,9 @@ impl<S: Simd> Lanes<S> {
     /// x y mod q in [0, q), of residues.
     #[inline(always)]
     pub fn mul(&self, x: S::V, y: S::V) -> S::V {
+        if !S::MULTIPLIES_52 {
+            return self.mul_f64(x, y);
+        }
         // Barrett, with k bits in q: high = floor(x y / 2^k) and quotient = floor(2 high floor(2^(51 + k) / q) / 2^52)
         // < 2^52 is short by less than 3.5, so that the rest is below 3.5 q < 2^52.
         let s = self.s;
@@ -83,6 +91,38 @@ impl<S: Simd> Lanes<S> {
         let low = s.mul_add_low(self.zero, x, y);
         let quotient = s.mul_add_high(self.zero, s.add(high, high), s.splat(self.m.barrett_52()));
         self.reduce_from_4q(s.and(s.mul_add_low(low, quotient, self.minus_q), self.mask))
+    }
+
+    /// As `mul_shoup_lazy`, with 53 bits of f64.
+    #[inline(always)]
+    fn mul_shoup_lazy_f64(&self, x: S::V, w: S::V, w_shoup: S::V) -> S::V {
+        // The quotient x w_shoup / 2^52 < 2^52 errs by (-1.75, 0.75]: x / 2^52 < 1 for the rounding of w_shoup, 1/4 for
+        // that of the product, 1/2 for that to an integer. All else is exact: x w = high + low, and high - quotient q,
+        // a multiple of its unit in the last place, is small.
+        let s = self.s;
+        let (x, w) = (s.f64_from(x), s.f64_from(w));
+        let w_shoup = s.f64_mul(s.f64_from(w_shoup), s.splat(TWO_TO_MINUS_52.to_bits()));
+        self.f64_rest(x, w, s.f64_round(s.f64_mul(x, w_shoup)))
+    }
+
+    /// As `mul`, with 53 bits of f64.
+    #[inline(always)]
+    fn mul_f64(&self, x: S::V, y: S::V) -> S::V {
+        // The quotient, below 2^50, errs by three roundings of 2^-53 and one of 1/2: by less than 1.
+        let s = self.s;
+        let (x, y) = (s.f64_from(x), s.f64_from(y));
+        let reciprocal = s.splat((1.0 / self.m.value() as f64).to_bits());
+        self.f64_rest(x, y, s.f64_round(s.f64_mul(s.f64_mul(x, y), reciprocal)))
+    }
+
+    /// x y - quotient q, plus q where that is negative; the quotient is short by less than 2 and over by less than 1.
+    #[inline(always)]
+    fn f64_rest(&self, x: S::V, y: S::V, quotient: S::V) -> S::V {
+        let (s, q) = (self.s, self.s.f64_from(self.q));
+        let high = s.f64_mul(x, y);
+        let low = s.f64_mul_sub(x, y, high);
+        let rest = s.f64_add(s.f64_sub_mul(high, quotient, q), low);
+        s.f64_to(s.f64_add_if_negative(rest, q))
     }
 
     /// Any x to [0, 3q), for q > 2^12.
@@ -134,6 +174,7 @@ impl<S: Simd> Lanes<S> {
         let (r, r_shoup, one_shoup) = self.m.shoup_of_2_52();
         let quotient = s.mul_add_high(self.zero, high, s.splat(r_shoup));
         let quotient = s.mul_add_high(quotient, low, s.splat(one_shoup));
+        let quotient = s.and(quotient, self.mask);
         let rest = s.mul_add_low(low, high, s.splat(r));
         self.reduce_from_4q(s.and(s.mul_add_low(rest, quotient, self.minus_q), self.mask))
     }

@@ -35,6 +35,7 @@ impl Simd for Avx512 {
     type V = __m512i;
     type Chunk = [u64; 8];
     const LANES: usize = 8;
+    const MULTIPLIES_52: bool = true;
 
     #[inline(always)]
     fn chunks(self, a: &[u64]) -> (&[[u64; 8]], &[u64]) {
@@ -59,11 +60,28 @@ impl Simd for Avx512 {
         fn reduce(x: __m512i, y: __m512i) -> __m512i { _mm512_min_epu64(x, _mm512_sub_epi64(x, y)) }
         fn mul_add_low(acc: __m512i, x: __m512i, y: __m512i) -> __m512i { _mm512_madd52lo_epu64(acc, x, y) }
         fn mul_add_high(acc: __m512i, x: __m512i, y: __m512i) -> __m512i { _mm512_madd52hi_epu64(acc, x, y) }
-        fn f64_mul_add(sum: __m512i, x: __m512i, r: f64) -> __m512i {
-            let product = _mm512_mul_pd(_mm512_cvtepu64_pd(x), _mm512_set1_pd(r));
-            _mm512_castpd_si512(_mm512_add_pd(_mm512_castsi512_pd(sum), product))
+        fn f64_from(x: __m512i) -> __m512i { _mm512_castpd_si512(_mm512_cvtepu64_pd(x)) }
+        fn f64_to(x: __m512i) -> __m512i { _mm512_cvtpd_epu64(_mm512_castsi512_pd(x)) }
+        fn f64_add(x: __m512i, y: __m512i) -> __m512i {
+            _mm512_castpd_si512(_mm512_add_pd(_mm512_castsi512_pd(x), _mm512_castsi512_pd(y)))
         }
-        fn f64_round(sum: __m512i) -> __m512i { _mm512_cvtpd_epu64(_mm512_castsi512_pd(sum)) }
+        fn f64_mul(x: __m512i, y: __m512i) -> __m512i {
+            _mm512_castpd_si512(_mm512_mul_pd(_mm512_castsi512_pd(x), _mm512_castsi512_pd(y)))
+        }
+        fn f64_mul_sub(x: __m512i, y: __m512i, z: __m512i) -> __m512i {
+            _mm512_castpd_si512(_mm512_fmsub_pd(_mm512_castsi512_pd(x), _mm512_castsi512_pd(y), _mm512_castsi512_pd(z)))
+        }
+        fn f64_sub_mul(z: __m512i, x: __m512i, y: __m512i) -> __m512i {
+            _mm512_castpd_si512(_mm512_fnmadd_pd(_mm512_castsi512_pd(x), _mm512_castsi512_pd(y), _mm512_castsi512_pd(z)))
+        }
+        fn f64_round(x: __m512i) -> __m512i {
+            _mm512_castpd_si512(_mm512_roundscale_pd::<0>(_mm512_castsi512_pd(x)))
+        }
+        fn f64_add_if_negative(x: __m512i, y: __m512i) -> __m512i {
+            let (x, y) = (_mm512_castsi512_pd(x), _mm512_castsi512_pd(y));
+            let negative = _mm512_movepi64_mask(_mm512_castpd_si512(x));
+            _mm512_castpd_si512(_mm512_mask_add_pd(x, negative, x, y))
+        }
         fn transpose<const B: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
             match B {
                 1 => (_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y)),

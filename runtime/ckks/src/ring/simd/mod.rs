@@ -6,12 +6,16 @@
 
 mod aligned;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
 mod scalar;
 
 pub use aligned::AlignedWords;
 pub(super) use aligned::as_words;
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
 pub(super) use columns::Columns;
@@ -30,6 +34,8 @@ pub(super) trait Simd: Copy {
     type Chunk: Copy + Default + AsRef<[u64]> + AsMut<[u64]>;
     /// Lanes of a vector.
     const LANES: usize;
+    /// Whether products of 52 bits are cheaper than fused multiply-adds of f64.
+    const MULTIPLIES_52: bool;
 
     /// Whole chunks, and the rest.
     fn chunks(self, a: &[u64]) -> (&[Self::Chunk], &[u64]);
@@ -49,15 +55,25 @@ pub(super) trait Simd: Copy {
     fn shr(self, x: Self::V, count: u32) -> Self::V;
     /// x - y where x >= y, else x; both below 2^63.
     fn reduce(self, x: Self::V, y: Self::V) -> Self::V;
-    /// acc + the low 52 bits of x y, of the low 52 bits of x and y.
+    /// acc + the low 52 bits of x y, for x and y below 2^52.
     fn mul_add_low(self, acc: Self::V, x: Self::V, y: Self::V) -> Self::V;
-    /// acc + floor(x y / 2^52), of the low 52 bits of x and y.
+    /// acc + floor(x y / 2^52), for x and y below 2^52.
     fn mul_add_high(self, acc: Self::V, x: Self::V, y: Self::V) -> Self::V;
 
-    /// As f64: sum + x r, each operation rounded, with an integer x < 2^52. The bits 0 are the f64 0.
-    fn f64_mul_add(self, sum: Self::V, x: Self::V, r: f64) -> Self::V;
-    /// The nearest integer of an f64 in [0, 2^51), ties to even.
-    fn f64_round(self, sum: Self::V) -> Self::V;
+    /// An integer in [0, 2^52) as f64. The bits 0 are 0.
+    fn f64_from(self, x: Self::V) -> Self::V;
+    /// The nearest integer of an f64 in [0, 2^52), ties to even.
+    fn f64_to(self, x: Self::V) -> Self::V;
+    fn f64_add(self, x: Self::V, y: Self::V) -> Self::V;
+    fn f64_mul(self, x: Self::V, y: Self::V) -> Self::V;
+    /// x y - z, rounded once.
+    fn f64_mul_sub(self, x: Self::V, y: Self::V, z: Self::V) -> Self::V;
+    /// z - x y, rounded once.
+    fn f64_sub_mul(self, z: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// The nearest integer of an f64 in [0, 2^52), ties to even, as f64.
+    fn f64_round(self, x: Self::V) -> Self::V;
+    /// x + y where x is negative, else x.
+    fn f64_add_if_negative(self, x: Self::V, y: Self::V) -> Self::V;
 
     /// With x and y cut into blocks of B lanes: exchanges the odd blocks of x with the even blocks of y, so that (x, y)
     /// of 2 LANES elements in a row become the low and high partners at distance B, if they were so at distance 2B.
@@ -77,6 +93,8 @@ pub(super) trait Simd: Copy {
 pub(super) enum Level {
     Scalar(Scalar),
     #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
 
@@ -84,6 +102,8 @@ impl Level {
     /// All levels of this machine, the widest last.
     pub(super) fn available() -> Vec<Level> {
         let mut levels = vec![Level::Scalar(Scalar)];
+        #[cfg(target_arch = "x86_64")]
+        levels.extend(Avx2::detect().map(Level::Avx2));
         #[cfg(target_arch = "x86_64")]
         levels.extend(Avx512::detect().map(Level::Avx512));
         levels
@@ -94,6 +114,8 @@ impl Level {
         match self {
             Level::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
+            Level::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => "avx512",
         }
     }
@@ -102,6 +124,8 @@ impl Level {
     pub(super) fn lanes(self) -> usize {
         match self {
             Level::Scalar(_) => Scalar::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(_) => Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => Avx512::LANES,
         }
@@ -155,6 +179,12 @@ macro_rules! simd {
             fn generic<S: $crate::ring::simd::Simd>($s: S, $($arg: $ty),*) $body
 
             #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,bmi2")]
+            fn avx2(s: $crate::ring::simd::Avx2, $($arg: $ty),*) {
+                generic(s, $($arg),*);
+            }
+
+            #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma,fma,bmi2")]
             fn avx512(s: $crate::ring::simd::Avx512, $($arg: $ty),*) {
                 generic(s, $($arg),*);
@@ -163,6 +193,10 @@ macro_rules! simd {
             match $crate::ring::simd::Level::current() {
                 $crate::ring::simd::Level::Scalar(s) => generic(s, $($arg),*),
                 // SAFETY: the token exists only where the features were detected.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                $crate::ring::simd::Level::Avx2(s) => unsafe { avx2(s, $($arg),*) },
+                // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code)]
                 $crate::ring::simd::Level::Avx512(s) => unsafe { avx512(s, $($arg),*) },

@@ -6,16 +6,11 @@ use super::{MASK_52, Simd};
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ring) struct Scalar;
 
-/// The product of the low 52 bits.
-#[inline(always)]
-fn product(x: u64, y: u64) -> u128 {
-    u128::from(x & MASK_52) * u128::from(y & MASK_52)
-}
-
 impl Simd for Scalar {
     type V = u64;
     type Chunk = [u64; 1];
     const LANES: usize = 1;
+    const MULTIPLIES_52: bool = true;
 
     #[inline(always)]
     fn chunks(self, a: &[u64]) -> (&[[u64; 1]], &[u64]) {
@@ -84,18 +79,48 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn mul_add_high(self, acc: u64, x: u64, y: u64) -> u64 {
-        acc.wrapping_add((product(x, y) >> 52) as u64)
+        acc.wrapping_add(((u128::from(x) * u128::from(y)) >> 52) as u64)
     }
 
     #[inline(always)]
-    fn f64_mul_add(self, sum: u64, x: u64, r: f64) -> u64 {
-        (f64::from_bits(sum) + x as f64 * r).to_bits()
+    fn f64_from(self, x: u64) -> u64 {
+        (x as f64).to_bits()
     }
 
     #[inline(always)]
-    fn f64_round(self, sum: u64) -> u64 {
+    fn f64_to(self, x: u64) -> u64 {
         // The unit in the last place of 2^52 is 1.
-        (f64::from_bits(sum) + (1u64 << 52) as f64).to_bits() & MASK_52
+        (f64::from_bits(x) + (1u64 << 52) as f64).to_bits() & MASK_52
+    }
+
+    #[inline(always)]
+    fn f64_add(self, x: u64, y: u64) -> u64 {
+        (f64::from_bits(x) + f64::from_bits(y)).to_bits()
+    }
+
+    #[inline(always)]
+    fn f64_mul(self, x: u64, y: u64) -> u64 {
+        (f64::from_bits(x) * f64::from_bits(y)).to_bits()
+    }
+
+    #[inline(always)]
+    fn f64_mul_sub(self, x: u64, y: u64, z: u64) -> u64 {
+        f64::from_bits(x).mul_add(f64::from_bits(y), -f64::from_bits(z)).to_bits()
+    }
+
+    #[inline(always)]
+    fn f64_sub_mul(self, z: u64, x: u64, y: u64) -> u64 {
+        f64::from_bits(x).mul_add(-f64::from_bits(y), f64::from_bits(z)).to_bits()
+    }
+
+    #[inline(always)]
+    fn f64_round(self, x: u64) -> u64 {
+        f64::from_bits(x).round_ties_even().to_bits()
+    }
+
+    #[inline(always)]
+    fn f64_add_if_negative(self, x: u64, y: u64) -> u64 {
+        if f64::from_bits(x) < 0.0 { self.f64_add(x, y) } else { x }
     }
 
     #[inline(always)]
