@@ -1,22 +1,49 @@
 //! Recycled memory for limbs.
 //!
 //! A ciphertext at the top of the chain is some ten megabytes; fresh pages from the operating
-//! system cost as much as the transform that fills them, so freed buffers are kept by length.
+//! system cost as much as the transform that fills them, so freed buffers are kept by length. Large
+//! ones ask for huge pages: keys and diagonals are gigabytes that stream past.
 
+use memmap2::{Advice, MmapMut};
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex};
 
-static POOL: LazyLock<Mutex<HashMap<usize, Vec<Vec<u64>>>>> = LazyLock::new(Default::default);
+static POOL: LazyLock<Mutex<HashMap<usize, Vec<Words>>>> = LazyLock::new(Default::default);
+
+/// Words from which on a buffer is a mapping of its own: one huge page.
+const MAPPED: usize = 1 << 18;
+
+enum Words {
+    Heap(Vec<u64>),
+    Mapped(MmapMut),
+}
+
+impl Words {
+    fn zeroed(len: usize) -> Self {
+        if len < MAPPED {
+            return Self::Heap(vec![0; len]);
+        }
+        // Where a mapping is refused the heap serves as well, only slower.
+        match MmapMut::map_anon(len * size_of::<u64>()) {
+            Ok(map) => {
+                #[cfg(target_os = "linux")]
+                let _ = map.advise(Advice::HugePage);
+                Self::Mapped(map)
+            }
+            Err(_) => Self::Heap(vec![0; len]),
+        }
+    }
+}
 
 /// Words that go back to a shared pool when dropped. Never holds secrets: the pool does not wipe.
-pub struct Buffer(Vec<u64>);
+pub struct Buffer(Words);
 
 impl Buffer {
     /// `len` words of unspecified content.
     pub fn dirty(len: usize) -> Self {
         let kept = POOL.lock().unwrap_or_else(|e| e.into_inner()).get_mut(&len).and_then(Vec::pop);
-        Self(kept.unwrap_or_else(|| vec![0; len]))
+        Self(kept.unwrap_or_else(|| Words::zeroed(len)))
     }
 
     /// `len` zeros.
@@ -34,8 +61,9 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let words = std::mem::take(&mut self.0);
-        POOL.lock().unwrap_or_else(|e| e.into_inner()).entry(words.len()).or_default().push(words);
+        let len = self.len();
+        let words = std::mem::replace(&mut self.0, Words::Heap(Vec::new()));
+        POOL.lock().unwrap_or_else(|e| e.into_inner()).entry(len).or_default().push(words);
     }
 }
 
@@ -50,12 +78,18 @@ impl Clone for Buffer {
 impl Deref for Buffer {
     type Target = [u64];
     fn deref(&self) -> &[u64] {
-        &self.0
+        match &self.0 {
+            Words::Heap(words) => words,
+            Words::Mapped(map) => bytemuck::cast_slice(map),
+        }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u64] {
-        &mut self.0
+        match &mut self.0 {
+            Words::Heap(words) => words,
+            Words::Mapped(map) => bytemuck::cast_slice_mut(map),
+        }
     }
 }

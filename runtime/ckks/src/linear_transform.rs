@@ -11,6 +11,10 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Words of every baby rotation that stay in L2 while all diagonals stream past: 16 babies of two
+/// halves take 256 KiB of the 1 MiB.
+const TILE: usize = 1024;
+
 /// A matrix as encoded generalised diagonals, grouped by giant step:
 /// out = sum_g rotate( sum_b diagonal(g + b) shifted by -g * rotate(in, b), g ).
 pub struct LinearTransform {
@@ -165,13 +169,20 @@ impl Evaluator {
                     out
                 })
                 .collect();
-            for (block, [sum0, sum1]) in transform.blocks.iter().zip(sums) {
-                let terms: Vec<(&[u64], &[u64], &[u64])> = block
-                    .diagonals
-                    .iter()
-                    .map(|(baby, plain)| (plain.0.limb(i), &*rotated[*baby][0], &*rotated[*baby][1]))
-                    .collect();
-                kernels::dot_pair(m, &terms, sum0, sum1);
+            let mut sums = sums;
+            for start in (0..n).step_by(TILE) {
+                let tile = start..n.min(start + TILE);
+                for (block, [sum0, sum1]) in transform.blocks.iter().zip(&mut sums) {
+                    let terms: Vec<(&[u64], &[u64], &[u64])> = block
+                        .diagonals
+                        .iter()
+                        .map(|(baby, plain)| {
+                            let [r0, r1] = &rotated[*baby];
+                            (&plain.0.limb(i)[tile.clone()], &r0[tile.clone()], &r1[tile.clone()])
+                        })
+                        .collect();
+                    kernels::dot_pair(m, &terms, &mut sum0[tile.clone()], &mut sum1[tile.clone()]);
+                }
             }
         });
         sums
