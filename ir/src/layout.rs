@@ -2,6 +2,17 @@
 
 use crate::nn::Shape;
 
+/// Largest number of slots.
+pub const MAX_SLOTS: usize = 1 << 17;
+
+/// A layout that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("layout: {what}")]
+pub struct LayoutError {
+    /// Expected and got.
+    pub what: String,
+}
+
 /// A multiplexed, replicated layout of one tensor in one ciphertext of `slots` real slots
 /// [LLK+22, Orion].
 ///
@@ -34,12 +45,231 @@ impl Layout {
         self.slots / self.copies
     }
 
+    /// Slots one copy uses, gaps and padding included.
+    pub fn used(&self) -> usize {
+        self.shape.c.div_ceil(self.gap * self.gap) * self.rows * self.cols
+    }
+
     /// The slot of element `(c, y, x)` in copy `k`.
     pub fn slot(&self, c: usize, y: usize, x: usize, k: usize) -> usize {
+        self.copy_slot(self.inside(c, y, x), k)
+    }
+
+    /// Where copy `k` holds what the untwisted copy 0 holds in slot `inside`.
+    pub fn copy_slot(&self, inside: usize, k: usize) -> usize {
+        k * self.stride() + (inside + k * self.twist) % self.stride()
+    }
+
+    /// The slot of element `(c, y, x)` in copy 0.
+    pub fn inside(&self, c: usize, y: usize, x: usize) -> usize {
         let (group, cell) = (c / (self.gap * self.gap), c % (self.gap * self.gap));
         let row = y * self.gap + cell / self.gap;
         let col = x * self.gap + cell % self.gap;
-        let inside = (group * self.rows + row) * self.cols + col;
-        k * self.stride() + (inside + k * self.twist) % self.stride()
+        (group * self.rows + row) * self.cols + col
+    }
+
+    /// The slot in copy 0 of every element, in c-major order.
+    pub fn insides(&self) -> Vec<usize> {
+        let Shape { c, h, w } = self.shape;
+        let mut slots = Vec::with_capacity(self.shape.elements());
+        for channel in 0..c {
+            for y in 0..h {
+                slots.extend((0..w).map(|x| self.inside(channel, y, x)));
+            }
+        }
+        slots
+    }
+
+    /// The slots that hold `values` (c-major, one per element) in every copy.
+    pub fn pack(&self, values: &[f64]) -> Vec<f64> {
+        let mut slots = vec![0.0; self.slots];
+        for (&inside, &value) in self.insides().iter().zip(values) {
+            for k in 0..self.copies {
+                slots[self.copy_slot(inside, k)] = value;
+            }
+        }
+        slots
+    }
+
+    /// The elements, c-major, read from copy 0 of a vector of `slots` slots.
+    pub fn unpack(&self, slots: &[f64]) -> Vec<f64> {
+        self.insides().iter().map(|&inside| slots[inside]).collect()
+    }
+
+    /// For every slot, the slot of this layout whose content it takes when the twist becomes `twist`.
+    pub fn retwist(&self, twist: usize) -> Vec<usize> {
+        let stride = self.stride();
+        let source = |slot: usize| {
+            let (k, here) = (slot / stride, slot % stride);
+            let inside = (here + stride - k * twist % stride) % stride;
+            self.copy_slot(inside, k)
+        };
+        (0..self.slots).map(source).collect()
+    }
+
+    /// Checks that slots and copies are powers of two, that the grid holds the tensor, and that every
+    /// copy fits in its region. All other methods assume a layout that passed.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn verify(&self) -> Result<(), LayoutError> {
+        let broken = |what: String| Err(LayoutError { what });
+        let Shape { c, h, w } = self.shape;
+        let sizes = [c, h, w, self.gap, self.rows, self.cols];
+        if !self.slots.is_power_of_two() || self.slots > MAX_SLOTS {
+            return broken(format!(
+                "{} slots, expected a power of two up to {MAX_SLOTS}",
+                self.slots
+            ));
+        }
+        if !self.copies.is_power_of_two() || self.copies > self.slots {
+            return broken(format!(
+                "{} copies in {} slots, expected a power of two",
+                self.copies, self.slots
+            ));
+        }
+        if sizes.iter().any(|&size| size == 0 || size > self.slots) {
+            return broken(format!(
+                "a size of 0 or over {} slots in {self}",
+                self.slots
+            ));
+        }
+        // Six sizes of at most 2^17: products of three fit.
+        if h * self.gap > self.rows || w * self.gap > self.cols {
+            return broken(format!(
+                "{} with gap {} does not fit a grid of {}x{}",
+                self.shape, self.gap, self.rows, self.cols
+            ));
+        }
+        if self.used() > self.stride() {
+            return broken(format!(
+                "{} slots for a copy of {self}, which has {}",
+                self.used(),
+                self.stride()
+            ));
+        }
+        if self.twist >= self.stride() {
+            return broken(format!(
+                "a twist of {}, expected less than {}",
+                self.twist,
+                self.stride()
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} gap {} grid {}x{} x{}",
+            self.shape, self.gap, self.rows, self.cols, self.copies
+        )?;
+        match self.twist {
+            0 => Ok(()),
+            twist => write!(f, " twist {twist}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(shape: Shape, gap: usize, grid: usize, copies: usize, twist: usize) -> Layout {
+        Layout {
+            slots: 1024,
+            shape,
+            gap,
+            rows: grid,
+            cols: grid,
+            copies,
+            twist,
+        }
+    }
+
+    #[test]
+    fn pack_then_unpack_returns_the_tensor_and_retwist_moves_copies() {
+        for (gap, copies, twist) in [(1, 1, 0), (2, 4, 0), (2, 4, 64), (4, 16, 0)] {
+            let l = layout(Shape::new(4, 2, 2), gap, 8, copies, twist);
+            let l = Layout {
+                shape: Shape::new(4.min(gap * gap * 1024 / copies / 64), 2, 2),
+                ..l
+            };
+            l.verify().unwrap();
+            let values: Vec<f64> = (0..l.shape.elements()).map(|i| i as f64 + 1.0).collect();
+            let slots = l.pack(&values);
+            assert_eq!(
+                slots.iter().filter(|&&v| v != 0.0).count(),
+                values.len() * copies
+            );
+            assert_eq!(l.unpack(&slots), values);
+            let twisted = Layout {
+                twist: 128 % l.stride(),
+                ..l.clone()
+            };
+            let moved: Vec<f64> = l.retwist(twisted.twist).iter().map(|&s| slots[s]).collect();
+            assert_eq!(moved, twisted.pack(&values));
+        }
+    }
+
+    #[test]
+    fn verify_refuses_what_does_not_fit() {
+        let check = |l: Layout, expect: &str| match l.verify() {
+            Ok(()) => assert_eq!(expect, "ok"),
+            Err(e) => assert!(e.to_string().contains(expect), "{e}"),
+        };
+        let good = layout(Shape::new(4, 4, 4), 2, 8, 4, 64);
+        check(good.clone(), "ok");
+        check(
+            Layout {
+                slots: 1000,
+                ..good.clone()
+            },
+            "1000 slots",
+        );
+        check(
+            Layout {
+                copies: 3,
+                ..good.clone()
+            },
+            "3 copies",
+        );
+        check(
+            Layout {
+                gap: 0,
+                ..good.clone()
+            },
+            "size of 0",
+        );
+        check(
+            Layout {
+                gap: 4,
+                ..good.clone()
+            },
+            "does not fit",
+        );
+        check(
+            Layout {
+                shape: Shape::new(17, 4, 4),
+                ..good.clone()
+            },
+            "320 slots for a copy",
+        );
+        check(
+            Layout {
+                twist: 256,
+                ..good.clone()
+            },
+            "twist of 256",
+        );
+        check(
+            Layout {
+                shape: Shape::new(usize::MAX, 4, 4),
+                ..good
+            },
+            "over 1024 slots",
+        );
     }
 }

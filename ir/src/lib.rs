@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod calibration;
+pub mod kernel;
 pub mod layout;
 pub mod linear;
 pub mod nn;
@@ -8,4 +9,7 @@ pub mod nn_verify;
 pub mod params;
 pub mod plan;
 pub mod program;
+pub mod sparse;
 pub mod slots;
+#[cfg(test)]
+mod testing;

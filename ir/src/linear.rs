@@ -1,6 +1,26 @@
 //! Every linear operator as a matrix between two layouts, stored as generalised diagonals.
+//!
+//! Which diagonal carries a matrix entry depends on which copies it runs between:
+//! - without fold, every copy of an output element is computed, from the copy of the input element
+//!   whose offset is smallest modulo the input's stride: all output copies share their diagonals;
+//! - with fold, an output element is computed in one copy only, from the copy of the input element
+//!   whose offset is smallest modulo the output's stride, and `folds` add the copies up. On an input
+//!   twisted over R copies each copy then carries 1/R of the channel shifts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::layout::{Layout, LayoutError};
+use crate::nn::{Linear, Shape};
+use crate::nn_verify::ShapeError;
+use crate::program::LinearMap;
+use crate::sparse::{self, Sparse};
+
+/// Most stages of a map.
+pub const MAX_STAGES: usize = 16;
+/// Most entries of a matrix that is stored.
+const MAX_STORED: usize = 1 << 25;
+/// Most entries times output copies that are visited.
+const MAX_VISITED: usize = 1 << 28;
 
 /// `out[s] = sum_d diagonals[d][s] * in[(s + d) mod slots]`, plus `bias[s]`.
 #[derive(Clone, Debug)]
@@ -13,4 +33,633 @@ pub struct Diagonals {
     pub bias: Vec<f64>,
     /// Left rotations applied in turn after the sum: x += rotate(x, r).
     pub folds: Vec<usize>,
+}
+
+/// The structure of [`Diagonals`]: what a map costs and which rotations it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    /// Offsets of the diagonals, each below the number of slots.
+    pub offsets: BTreeSet<usize>,
+    /// Left rotations after the sum, at the level of the result.
+    pub folds: Vec<usize>,
+}
+
+/// A map that does not fit its layouts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinearError {
+    /// A stage does not apply to its input.
+    #[error("stage {stage}: {source}")]
+    Stage {
+        /// Position among the stages.
+        stage: usize,
+        /// Why.
+        source: ShapeError,
+    },
+    /// A layout is not one.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The stages and the layouts disagree, or the map is beyond what is supported.
+    #[error("{0}")]
+    Mismatch(String),
+}
+
+impl Diagonals {
+    /// `out` for `input`, folds and bias included.
+    pub fn apply(&self, input: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; self.slots];
+        for (&offset, values) in &self.diagonals {
+            let (head, tail) = input.split_at(offset);
+            for ((o, v), x) in out.iter_mut().zip(values).zip(tail.iter().chain(head)) {
+                *o += v * x;
+            }
+        }
+        for &rotation in &self.folds {
+            let (head, tail) = out.split_at(rotation);
+            let rotated: Vec<f64> = tail.iter().chain(head).copied().collect();
+            out.iter_mut().zip(rotated).for_each(|(o, r)| *o += r);
+        }
+        out.iter_mut().zip(&self.bias).for_each(|(o, b)| *o += b);
+        out
+    }
+}
+
+impl Offsets {
+    /// Nonzero rotations of the operand that a giant step of `giant` needs.
+    pub fn rotations(&self, giant: usize) -> BTreeSet<usize> {
+        let (babies, giants) = baby_giant(&self.offsets, giant);
+        babies.union(&giants).copied().filter(|&r| r != 0).collect()
+    }
+}
+
+/// Splits every offset into `giant * j + baby`: all babies and all `giant * j`, zero included.
+/// A `giant` of 0 counts as 1.
+pub fn baby_giant(offsets: &BTreeSet<usize>, giant: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let giant = giant.max(1);
+    offsets.iter().map(|d| (d % giant, d - d % giant)).unzip()
+}
+
+/// The giant step of least `cost(nonzero babies, nonzero giants)`; the smallest of several.
+pub fn best_giant(
+    offsets: &BTreeSet<usize>,
+    slots: usize,
+    cost: impl Fn(usize, usize) -> f64,
+) -> usize {
+    let nonzero = |set: BTreeSet<usize>| set.len() - usize::from(set.contains(&0));
+    // Offsets are sums of few multiples of powers of two: steps in between cut their patterns.
+    let steps = (0..slots.ilog2()).flat_map(|i| [1, 3, 5, 7].map(|odd| odd << i));
+    let priced = steps.filter(|&step| step == 1 || step < slots).map(|step| {
+        let (babies, giants) = baby_giant(offsets, step);
+        (cost(nonzero(babies), nonzero(giants)), step)
+    });
+    priced
+        .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
+        .map_or(1, |(_, step)| step)
+}
+
+impl LinearMap {
+    /// Shapes along the stages: the input's, then one per stage.
+    ///
+    /// # Errors
+    /// The first stage that does not apply, or too many stages.
+    pub fn shapes(&self, input: Shape) -> Result<Vec<Shape>, LinearError> {
+        if self.stages.len() > MAX_STAGES {
+            let found = self.stages.len();
+            return Err(LinearError::Mismatch(format!(
+                "{found} stages, at most {MAX_STAGES}"
+            )));
+        }
+        let mut shapes = vec![input];
+        for (stage, linear) in self.stages.iter().enumerate() {
+            let next = linear.output_shape(shapes[stage]);
+            let next = next.map_err(|source| LinearError::Stage { stage, source })?;
+            if sparse::entry_bound(linear, shapes[stage], next) > MAX_VISITED {
+                return Err(LinearError::Mismatch(format!(
+                    "stage {stage} has over {MAX_VISITED} entries"
+                )));
+            }
+            shapes.push(next);
+        }
+        Ok(shapes)
+    }
+
+    /// `gain` times the product of the stages.
+    ///
+    /// # Errors
+    /// As [`LinearMap::shapes`]; and when the matrix has more than 2^25 entries.
+    pub fn matrix(&self, input: Shape) -> Result<Sparse, LinearError> {
+        let shapes = self.shapes(input)?;
+        let too_large =
+            || LinearError::Mismatch(format!("a matrix of more than {MAX_STORED} entries"));
+        let same = Linear::Reshape { shape: input };
+        let mut matrix = Sparse::from_linear(&same, input, input);
+        for (stage, linear) in self.stages.iter().enumerate() {
+            let (from, to) = (shapes[stage], shapes[stage + 1]);
+            if sparse::entry_bound(linear, from, to) > MAX_STORED {
+                return Err(too_large());
+            }
+            let next = Sparse::from_linear(linear, from, to);
+            matrix = match stage {
+                0 => next,
+                _ => next.product(&matrix, MAX_STORED).ok_or_else(too_large)?,
+            };
+        }
+        matrix.scale(self.gain);
+        Ok(matrix)
+    }
+
+    /// `bias_gain` times the bias that the stages accumulate, one per output element.
+    ///
+    /// # Errors
+    /// As [`LinearMap::shapes`].
+    pub fn bias(&self, input: Shape) -> Result<Vec<f64>, LinearError> {
+        let shapes = self.shapes(input)?;
+        let mut total: Option<Vec<f64>> = None;
+        for (linear, step) in self.stages.iter().zip(shapes.windows(2)) {
+            if let Some(before) = &mut total {
+                let mut after = vec![0.0; step[1].elements()];
+                sparse::for_each_entry(linear, step[0], step[1], &mut |row, col, v| {
+                    after[row] += v * before[col]
+                });
+                *before = after;
+            }
+            total = match (total, sparse::bias(linear, step[1])) {
+                (Some(a), Some(b)) => Some(a.iter().zip(b).map(|(a, b)| a + b).collect()),
+                (a, b) => a.or(b),
+            };
+        }
+        let mut bias = total.unwrap_or_else(|| vec![0.0; shapes[shapes.len() - 1].elements()]);
+        bias.iter_mut().for_each(|b| *b *= self.bias_gain);
+        Ok(bias)
+    }
+
+    /// The map as diagonals from slots laid out as `input` to slots laid out as `output`.
+    ///
+    /// # Errors
+    /// When stages and layouts disagree, or the map is too large.
+    pub fn diagonals(&self, input: &Layout, output: &Layout) -> Result<Diagonals, LinearError> {
+        let mut bias = vec![0.0; input.slots];
+        let placement = Placement::new(self, input, output)?;
+        for (row, value) in self.bias(input.shape)?.into_iter().enumerate() {
+            for k in 0..output.copies {
+                bias[output.copy_slot(placement.rows[row], k)] = value;
+            }
+        }
+        let mut index = vec![usize::MAX; input.slots];
+        let mut values: Vec<Vec<f64>> = Vec::new();
+        let mut offsets = Vec::new();
+        let mut put = |row: usize, col: usize, value: f64| {
+            placement.for_each_term(row, col, |slot, offset| {
+                if index[offset] == usize::MAX {
+                    index[offset] = values.len();
+                    offsets.push(offset);
+                    values.push(vec![0.0; input.slots]);
+                }
+                values[index[offset]][slot] += value;
+            });
+        };
+        self.for_each_entry(input.shape, output, &mut put)?;
+        Ok(Diagonals {
+            slots: input.slots,
+            diagonals: offsets.into_iter().zip(values).collect(),
+            bias,
+            folds: placement.folds(),
+        })
+    }
+
+    /// The offsets of [`LinearMap::diagonals`] without their values, some hundred times faster for a
+    /// convolution whose taps keep their offset across the image.
+    ///
+    /// # Errors
+    /// As [`LinearMap::diagonals`].
+    pub fn offsets(&self, input: &Layout, output: &Layout) -> Result<Offsets, LinearError> {
+        let placement = Placement::new(self, input, output)?;
+        let mut seen = vec![false; input.slots];
+        let mut put =
+            |row, col, _| placement.for_each_term(row, col, |_, offset| seen[offset] = true);
+        match self.stages.as_slice() {
+            [conv @ Linear::Conv { stride, .. }] if placement.tap_offsets_are_constant(*stride) => {
+                for_each_tap(conv, input.shape, output.shape, &mut put);
+            }
+            _ => self.for_each_entry(input.shape, output, &mut put)?,
+        }
+        Ok(Offsets {
+            offsets: (0..input.slots).filter(|&offset| seen[offset]).collect(),
+            folds: placement.folds(),
+        })
+    }
+
+    /// Visits every entry of the matrix, storing it only when it is a product.
+    fn for_each_entry(
+        &self,
+        input: Shape,
+        output: &Layout,
+        visit: &mut impl FnMut(usize, usize, f64),
+    ) -> Result<(), LinearError> {
+        if let [linear] = self.stages.as_slice() {
+            let visits =
+                sparse::entry_bound(linear, input, output.shape).saturating_mul(output.copies);
+            if visits > MAX_VISITED {
+                return Err(LinearError::Mismatch(format!(
+                    "a matrix of more than {MAX_VISITED} entries"
+                )));
+            }
+            let gain = self.gain;
+            sparse::for_each_entry(linear, input, output.shape, &mut |row, col, v| {
+                visit(row, col, v * gain)
+            });
+            return Ok(());
+        }
+        let matrix = self.matrix(input)?;
+        for row in 0..matrix.rows() {
+            for &(col, value) in matrix.row(row) {
+                visit(row, col as usize, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Visits one entry `(row, column, weight)` for every nonzero weight of a convolution that meets the
+/// image at all.
+fn for_each_tap(
+    conv: &Linear,
+    input: Shape,
+    output: Shape,
+    visit: &mut impl FnMut(usize, usize, f64),
+) {
+    let Linear::Conv {
+        weight,
+        kernel,
+        stride,
+        pads,
+        dilation,
+        groups,
+        ..
+    } = conv
+    else {
+        return;
+    };
+    let (per_group, taps) = (input.c / groups, kernel[0] * kernel[1]);
+    // First output position whose tap lies inside the image, and where it lies.
+    let meet = |axis: usize, tap: usize, sizes: [usize; 2]| {
+        let reach = tap * dilation[axis];
+        let first = pads[axis].saturating_sub(reach).div_ceil(stride[axis]);
+        let at = (first * stride[axis] + reach).wrapping_sub(pads[axis]);
+        (first < sizes[1] && at < sizes[0]).then_some((first, at))
+    };
+    let meets: Vec<_> = (0..taps)
+        .map(|tap| {
+            let y = meet(0, tap / kernel[1], [input.h, output.h])?;
+            let x = meet(1, tap % kernel[1], [input.w, output.w])?;
+            Some((y, x))
+        })
+        .collect();
+    for (pair, weights) in weight.chunks_exact(taps).enumerate() {
+        let (co, ci) = (pair / per_group, pair % per_group);
+        let ci = co / (output.c / groups) * per_group + ci;
+        for (&w, meet) in weights.iter().zip(&meets) {
+            if let (true, Some(((y, iy), (x, ix)))) = (w != 0.0, meet) {
+                visit(
+                    output.index(co, *y, *x),
+                    input.index(ci, *iy, *ix),
+                    w as f64,
+                );
+            }
+        }
+    }
+}
+
+/// Where the entries of a map go, given its layouts.
+struct Placement<'a> {
+    input: &'a Layout,
+    output: &'a Layout,
+    fold: bool,
+    /// Slot in copy 0 of every output element.
+    rows: Vec<usize>,
+    /// Slot in copy 0 of every input element.
+    cols: Vec<usize>,
+}
+
+impl<'a> Placement<'a> {
+    fn new(map: &LinearMap, input: &'a Layout, output: &'a Layout) -> Result<Self, LinearError> {
+        input.verify()?;
+        output.verify()?;
+        let mismatch = |what: String| Err(LinearError::Mismatch(what));
+        if input.slots != output.slots {
+            return mismatch(format!("from {} slots to {}", input.slots, output.slots));
+        }
+        let shapes = map.shapes(input.shape)?;
+        if shapes[shapes.len() - 1] != output.shape {
+            let found = shapes[shapes.len() - 1];
+            return mismatch(format!(
+                "the stages give {found}, the layout holds {}",
+                output.shape
+            ));
+        }
+        if map.fold && output.twist != 0 {
+            return mismatch(format!("a fold into a layout with twist {}", output.twist));
+        }
+        Ok(Self {
+            input,
+            output,
+            fold: map.fold,
+            rows: output.insides(),
+            cols: input.insides(),
+        })
+    }
+
+    fn folds(&self) -> Vec<usize> {
+        match self.fold {
+            true => (0..self.output.copies.ilog2())
+                .map(|i| self.output.stride() << i)
+                .collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Calls `visit(output slot, offset)` for every term that carries entry `(row, col)`.
+    fn for_each_term(&self, row: usize, col: usize, mut visit: impl FnMut(usize, usize)) {
+        let (row, col) = (self.rows[row], self.cols[col]);
+        let (input, output) = (self.input, self.output);
+        // Powers of two: `x & (n - 1)` is x mod n for wrapped differences too.
+        let around = input.slots - 1;
+        if self.fold {
+            let mask = output.stride() - 1;
+            let (offset, from) = if input.twist == 0 {
+                let offset = col.wrapping_sub(row) & mask.min(input.stride() - 1);
+                let wide = input.stride() > mask;
+                (offset, if wide { col } else { row + offset })
+            } else {
+                let terms = (0..input.copies).map(|j| {
+                    let from = input.copy_slot(col, j);
+                    (from.wrapping_sub(row) & mask, from)
+                });
+                terms.min().unwrap_or_default()
+            };
+            visit(from.wrapping_sub(offset) & around, offset);
+            return;
+        }
+        let mask = input.stride() - 1;
+        for k in 0..output.copies {
+            let slot = output.copy_slot(row, k);
+            let offset = if input.twist == 0 {
+                col.wrapping_sub(slot) & mask
+            } else {
+                let terms = (0..input.copies).map(|j| {
+                    let offset = input.copy_slot(col, j).wrapping_sub(slot) & around;
+                    (offset & mask, offset)
+                });
+                terms.min().unwrap_or_default().1
+            };
+            visit(slot, offset);
+        }
+    }
+
+    /// Whether a convolution's tap has the same offsets at every position: one step in the output
+    /// moves as far in the slots as `stride` steps in the input, and regions wrap alike.
+    fn tap_offsets_are_constant(&self, stride: [usize; 2]) -> bool {
+        let (input, output) = (self.input, self.output);
+        let rows = stride[0] * input.gap * input.cols == output.gap * output.cols;
+        let cols = stride[1] * input.gap == output.gap;
+        let wraps = if self.fold {
+            input.twist == 0 || input.stride() >= output.stride()
+        } else {
+            input.twist == 0 && (output.twist == 0 || output.stride() >= input.stride())
+        };
+        rows && cols && wraps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel;
+    use crate::testing::{Random, conv};
+
+    const SLOTS: usize = 1024;
+
+    fn layout(shape: Shape, gap: usize, grid: usize, copies: usize, twist: usize) -> Layout {
+        Layout {
+            slots: SLOTS,
+            shape,
+            gap,
+            rows: grid,
+            cols: grid,
+            copies,
+            twist,
+        }
+    }
+
+    /// Diagonals applied to a packed vector, unpacked from every copy, against the stages applied one
+    /// after the other; and the offsets against the diagonals. Returns the number of diagonals.
+    fn check(stages: Vec<Linear>, input: &Layout, output: &Layout, fold: bool) -> usize {
+        let mut random = Random::new(7);
+        let map = LinearMap {
+            stages,
+            gain: 0.5,
+            bias_gain: 0.25,
+            fold,
+            giant: 1,
+        };
+        let x: Vec<f64> = (0..input.shape.elements()).map(|_| random.unit()).collect();
+        let (mut linear, mut bias, mut shape) = (x.clone(), vec![0.0; x.len()], input.shape);
+        for stage in &map.stages {
+            let next = stage.output_shape(shape).unwrap();
+            linear = kernel::apply(stage, shape, next, &linear, false);
+            bias = kernel::apply(stage, shape, next, &bias, true);
+            shape = next;
+        }
+        let expect: Vec<f64> = linear
+            .iter()
+            .zip(&bias)
+            .map(|(v, b)| v * 0.5 + b * 0.25)
+            .collect();
+        let diagonals = map.diagonals(input, output).unwrap();
+        let got = diagonals.apply(&input.pack(&x));
+        let worst = got
+            .iter()
+            .zip(output.pack(&expect))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        let structure = map.offsets(input, output).unwrap();
+        assert!(worst < 1e-12, "{input} to {output}, fold {fold}: {worst}");
+        assert!(
+            structure.offsets.iter().eq(diagonals.diagonals.keys()),
+            "{input} to {output}"
+        );
+        assert_eq!(structure.folds, diagonals.folds);
+        diagonals.diagonals.len()
+    }
+
+    #[test]
+    fn diagonals_and_offsets_mean_the_stages() {
+        let mut random = Random::new(3);
+        let shape = Shape::new;
+        let plain = layout(shape(4, 8, 8), 1, 8, 4, 0);
+        let twisted = Layout {
+            twist: 64,
+            ..plain.clone()
+        };
+        let full = layout(shape(4, 8, 8), 1, 8, 1, 0);
+        let same = |r: &mut Random| vec![conv(r, [4, 4], 3, 1, 1)];
+        assert_eq!(check(same(&mut random), &plain, &plain, false), 36);
+        assert_eq!(check(same(&mut random), &full, &full, false), 7 * 9);
+        assert_eq!(check(same(&mut random), &twisted, &plain, true), 9);
+        check(same(&mut random), &plain, &twisted, false);
+        check(same(&mut random), &twisted, &twisted, false);
+        check(same(&mut random), &plain, &plain, true);
+        check(same(&mut random), &twisted, &full, true);
+        check(same(&mut random), &full, &plain, false);
+        check(same(&mut random), &full, &plain, true);
+
+        let down = |r: &mut Random| vec![conv(r, [4, 8], 3, 2, 1)];
+        let dense = layout(shape(8, 4, 4), 1, 4, 8, 0);
+        let gapped = layout(shape(8, 4, 4), 2, 8, 8, 0);
+        let wide = layout(shape(8, 4, 4), 1, 8, 2, 0);
+        for output in [&dense, &gapped, &wide] {
+            for fold in [false, true] {
+                check(down(&mut random), &plain, output, fold);
+                check(down(&mut random), &twisted, output, fold);
+            }
+        }
+        let gap4 = layout(shape(16, 2, 2), 4, 8, 16, 0);
+        check(
+            vec![conv(&mut random, [8, 16], 3, 2, 1)],
+            &gapped,
+            &gap4,
+            false,
+        );
+        let gap4_twisted = Layout {
+            twist: 16,
+            ..gap4.clone()
+        };
+        check(
+            vec![conv(&mut random, [16, 16], 3, 1, 1)],
+            &gap4_twisted,
+            &gap4,
+            true,
+        );
+
+        let gemm = |r: &mut Random, cols: usize| Linear::Gemm {
+            weight: r.floats(5 * cols),
+            bias: r.floats(5),
+            rows: 5,
+        };
+        let logits = layout(shape(5, 1, 1), 1, 1, 128, 0);
+        let pool = Linear::AveragePool {
+            kernel: [8, 8],
+            stride: [8, 8],
+        };
+        assert_eq!(
+            check(
+                vec![pool.clone(), gemm(&mut random, 4)],
+                &plain,
+                &logits,
+                true
+            ),
+            8
+        );
+        check(vec![pool, gemm(&mut random, 4)], &twisted, &logits, false);
+        check(vec![gemm(&mut random, 64)], &gap4, &logits, true);
+        let shortcut = vec![
+            Linear::Slice {
+                start: [0; 3],
+                step: [1, 2, 2],
+                shape: shape(4, 4, 4),
+            },
+            Linear::Affine {
+                scale: random.floats(4),
+                shift: random.floats(4),
+            },
+            Linear::Pad {
+                before: [2, 0, 0],
+                after: [2, 0, 0],
+            },
+        ];
+        check(shortcut.clone(), &plain, &gapped, false);
+        check(shortcut, &twisted, &dense, true);
+        assert_eq!(check(Vec::new(), &twisted, &plain, false), 4);
+    }
+
+    #[test]
+    fn best_giant_finds_the_shape_of_a_convolution() {
+        let shape = Shape::new(16, 32, 32);
+        let l = Layout {
+            slots: 1 << 14,
+            shape,
+            gap: 1,
+            rows: 32,
+            cols: 32,
+            copies: 1,
+            twist: 0,
+        };
+        let mut random = Random::new(5);
+        let map = LinearMap {
+            stages: vec![conv(&mut random, [16, 16], 3, 1, 1)],
+            gain: 1.0,
+            bias_gain: 1.0,
+            fold: false,
+            giant: 1,
+        };
+        let offsets = map.offsets(&l, &l).unwrap();
+        let giant = best_giant(&offsets.offsets, l.slots, |babies, giants| {
+            (babies + giants) as f64
+        });
+        assert_eq!((offsets.offsets.len(), giant), (144, 1024));
+        assert_eq!(offsets.rotations(giant).len(), 8 + 15);
+    }
+
+    #[test]
+    fn mismatches_are_errors() {
+        let plain = layout(Shape::new(4, 8, 8), 1, 8, 4, 0);
+        let check = |stages: Vec<Linear>, fold, output: Layout, expect: &str| {
+            let map = LinearMap {
+                stages,
+                gain: 1.0,
+                bias_gain: 1.0,
+                fold,
+                giant: 1,
+            };
+            let message = map.diagonals(&plain, &output).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        let same = |shape| Linear::Reshape { shape };
+        check(
+            vec![],
+            false,
+            layout(Shape::new(4, 4, 4), 1, 8, 4, 0),
+            "the stages give 4x8x8",
+        );
+        check(
+            vec![],
+            true,
+            Layout {
+                twist: 64,
+                ..plain.clone()
+            },
+            "twist 64",
+        );
+        check(
+            vec![],
+            false,
+            Layout {
+                slots: 512,
+                copies: 2,
+                ..plain.clone()
+            },
+            "512",
+        );
+        check(
+            vec![same(Shape::new(5, 1, 1))],
+            false,
+            plain.clone(),
+            "stage 0: reshape",
+        );
+        check(
+            vec![same(Shape::new(4, 8, 8)); 17],
+            false,
+            plain.clone(),
+            "17 stages",
+        );
+    }
 }

@@ -1,0 +1,243 @@
+//! Sparse matrices by rows, and every nn operator as one.
+
+use crate::nn::{Linear, Shape};
+
+/// A sparse matrix, row after row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sparse {
+    /// Number of columns.
+    pub cols: usize,
+    /// Row r is `starts[r]..starts[r + 1]` of `entries`; one more than rows.
+    starts: Vec<usize>,
+    /// Column and value.
+    entries: Vec<(u32, f64)>,
+}
+
+impl Sparse {
+    /// The matrix of `linear` on an input that [`Linear::output_shape`] accepted.
+    pub fn from_linear(linear: &Linear, input: Shape, output: Shape) -> Self {
+        let mut starts = vec![0; output.elements() + 1];
+        let mut entries = Vec::new();
+        for_each_entry(linear, input, output, &mut |row, col, value| {
+            entries.push((col as u32, value));
+            starts[row + 1] = entries.len();
+        });
+        // Rows without entries end where the row before them ends.
+        for row in 1..starts.len() {
+            starts[row] = starts[row].max(starts[row - 1]);
+        }
+        Self {
+            cols: input.elements(),
+            starts,
+            entries,
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Columns and values of a row.
+    pub fn row(&self, row: usize) -> &[(u32, f64)] {
+        &self.entries[self.starts[row]..self.starts[row + 1]]
+    }
+
+    /// Number of entries stored.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// `self * first`: the map that applies `first`, then `self`. None when it would need more than
+    /// `limit` entries.
+    pub fn product(&self, first: &Sparse, limit: usize) -> Option<Sparse> {
+        let mut starts = vec![0];
+        let mut entries = Vec::new();
+        let mut sums = vec![0.0; first.cols];
+        let mut seen = vec![false; first.cols];
+        let mut touched = Vec::new();
+        for row in 0..self.rows() {
+            for &(middle, factor) in self.row(row) {
+                for &(col, value) in first.row(middle as usize) {
+                    if !std::mem::replace(&mut seen[col as usize], true) {
+                        touched.push(col);
+                    }
+                    sums[col as usize] += factor * value;
+                }
+            }
+            touched.sort_unstable();
+            for col in touched.drain(..) {
+                let value = std::mem::take(&mut sums[col as usize]);
+                seen[col as usize] = false;
+                if value != 0.0 {
+                    entries.push((col, value));
+                }
+            }
+            if entries.len() > limit {
+                return None;
+            }
+            starts.push(entries.len());
+        }
+        Some(Sparse {
+            cols: first.cols,
+            starts,
+            entries,
+        })
+    }
+
+    /// Multiplies every entry by `factor`.
+    pub fn scale(&mut self, factor: f64) {
+        self.entries
+            .iter_mut()
+            .for_each(|(_, value)| *value *= factor);
+    }
+
+    /// `self * x`.
+    pub fn apply(&self, x: &[f64]) -> Vec<f64> {
+        let dot = |row| {
+            self.row(row)
+                .iter()
+                .map(|&(col, v)| v * x[col as usize])
+                .sum()
+        };
+        (0..self.rows()).map(dot).collect()
+    }
+}
+
+/// Most entries `linear` can have, before zeros are dropped.
+pub fn entry_bound(linear: &Linear, input: Shape, output: Shape) -> usize {
+    let per_output = match linear {
+        Linear::Conv { kernel, groups, .. } => input.c / groups * kernel[0] * kernel[1],
+        Linear::Gemm { .. } => input.elements(),
+        Linear::AveragePool { kernel, .. } => kernel[0] * kernel[1],
+        Linear::Affine { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Reshape { .. } => 1,
+    };
+    per_output.saturating_mul(output.elements())
+}
+
+/// Calls `visit(row, column, value)` for every nonzero entry, rows in ascending order; rows and
+/// columns are c-major indices. `output` is what [`Linear::output_shape`] gives for `input`.
+#[inline]
+pub fn for_each_entry(
+    linear: &Linear,
+    input: Shape,
+    output: Shape,
+    visit: &mut impl FnMut(usize, usize, f64),
+) {
+    let mut visit = |row, col, value: f64| {
+        if value != 0.0 {
+            visit(row, col, value);
+        }
+    };
+    let positions = || {
+        (0..output.c).flat_map(move |c| {
+            (0..output.h * output.w).map(move |i| (c, i / output.w, i % output.w))
+        })
+    };
+    match linear {
+        Linear::Conv {
+            weight,
+            kernel,
+            stride,
+            pads,
+            dilation,
+            groups,
+            ..
+        } => {
+            let per_group = input.c / groups;
+            let taps = kernel[0] * kernel[1];
+            for (row, (co, y, x)) in positions().enumerate() {
+                let first = co / (output.c / groups) * per_group;
+                for (ci, w) in weight[co * per_group * taps..][..per_group * taps]
+                    .chunks_exact(taps)
+                    .enumerate()
+                {
+                    for ky in 0..kernel[0] {
+                        let iy = (y * stride[0] + ky * dilation[0]).wrapping_sub(pads[0]);
+                        if iy >= input.h {
+                            continue;
+                        }
+                        for kx in 0..kernel[1] {
+                            let ix = (x * stride[1] + kx * dilation[1]).wrapping_sub(pads[1]);
+                            if ix < input.w {
+                                visit(
+                                    row,
+                                    input.index(first + ci, iy, ix),
+                                    w[ky * kernel[1] + kx] as f64,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Linear::Gemm { weight, rows, .. } => {
+            let cols = input.elements();
+            for row in 0..*rows {
+                for (col, &w) in weight[row * cols..][..cols].iter().enumerate() {
+                    visit(row, col, w as f64);
+                }
+            }
+        }
+        Linear::AveragePool { kernel, stride } => {
+            let share = 1.0 / (kernel[0] * kernel[1]) as f64;
+            for (row, (c, y, x)) in positions().enumerate() {
+                for ky in 0..kernel[0] {
+                    for kx in 0..kernel[1] {
+                        visit(
+                            row,
+                            input.index(c, y * stride[0] + ky, x * stride[1] + kx),
+                            share,
+                        );
+                    }
+                }
+            }
+        }
+        Linear::Affine { scale, .. } => {
+            for (row, (c, _, _)) in positions().enumerate() {
+                visit(row, row, scale[c] as f64);
+            }
+        }
+        Linear::Slice { start, step, .. } => {
+            for (row, (c, y, x)) in positions().enumerate() {
+                let at = |axis: usize, i: usize| start[axis] + i * step[axis];
+                visit(row, input.index(at(0, c), at(1, y), at(2, x)), 1.0);
+            }
+        }
+        Linear::Pad { before, .. } => {
+            for (row, (c, y, x)) in positions().enumerate() {
+                let (c, y, x) = (
+                    c.wrapping_sub(before[0]),
+                    y.wrapping_sub(before[1]),
+                    x.wrapping_sub(before[2]),
+                );
+                if c < input.c && y < input.h && x < input.w {
+                    visit(row, input.index(c, y, x), 1.0);
+                }
+            }
+        }
+        Linear::Reshape { .. } => (0..output.elements()).for_each(|row| visit(row, row, 1.0)),
+    }
+}
+
+/// What `linear` adds to every element of its output, c-major; None for nothing.
+pub fn bias(linear: &Linear, output: Shape) -> Option<Vec<f64>> {
+    let per_channel = match linear {
+        Linear::Conv { bias, .. } | Linear::Gemm { bias, .. } => bias,
+        Linear::Affine { shift, .. } => shift,
+        Linear::AveragePool { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Reshape { .. } => return None,
+    };
+    let plane = output.h * output.w;
+    Some(
+        per_channel
+            .iter()
+            .flat_map(|&b| std::iter::repeat_n(b as f64, plane))
+            .collect(),
+    )
+}

@@ -1,0 +1,109 @@
+//! Inputs for tests: a generator and samples of every linear operator.
+
+use crate::nn::{Linear, Shape};
+
+/// SplitMix64.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    /// Uniform in [-1, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+    pub fn floats(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.unit() as f32).collect()
+    }
+}
+
+/// A convolution with random weights, padded to keep `size / stride`.
+pub fn conv(
+    random: &mut Random,
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+) -> Linear {
+    Linear::Conv {
+        weight: random.floats(channels[1] * (channels[0] / groups) * kernel * kernel),
+        bias: random.floats(channels[1]),
+        out_channels: channels[1],
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        pads: [kernel / 2; 4],
+        dilation: [1; 2],
+        groups,
+    }
+}
+
+/// Every linear operator with awkward attributes, and an input shape for it.
+pub fn linear_samples(random: &mut Random) -> Vec<(Linear, Shape)> {
+    let asymmetric = Linear::Conv {
+        weight: random.floats(6 * 2 * 2 * 3),
+        bias: random.floats(6),
+        out_channels: 6,
+        kernel: [2, 3],
+        stride: [2, 3],
+        pads: [1, 0, 2, 4],
+        dilation: [3, 2],
+        groups: 2,
+    };
+    vec![
+        (conv(random, [3, 5], 3, 1, 1), Shape::new(3, 8, 8)),
+        (conv(random, [4, 8], 3, 2, 1), Shape::new(4, 9, 7)),
+        (conv(random, [4, 4], 5, 1, 4), Shape::new(4, 6, 11)),
+        (conv(random, [4, 6], 1, 2, 2), Shape::new(4, 8, 8)),
+        (asymmetric, Shape::new(4, 10, 13)),
+        (
+            Linear::Gemm {
+                weight: random.floats(5 * 24),
+                bias: random.floats(5),
+                rows: 5,
+            },
+            Shape::new(2, 3, 4),
+        ),
+        (
+            Linear::AveragePool {
+                kernel: [2, 3],
+                stride: [1, 2],
+            },
+            Shape::new(3, 5, 7),
+        ),
+        (
+            Linear::Affine {
+                scale: random.floats(3),
+                shift: random.floats(3),
+            },
+            Shape::new(3, 2, 2),
+        ),
+        (
+            Linear::Slice {
+                start: [1, 0, 2],
+                step: [2, 3, 1],
+                shape: Shape::new(2, 2, 3),
+            },
+            Shape::new(4, 4, 5),
+        ),
+        (
+            Linear::Pad {
+                before: [1, 0, 2],
+                after: [0, 3, 1],
+            },
+            Shape::new(2, 2, 2),
+        ),
+        (
+            Linear::Reshape {
+                shape: Shape::new(8, 1, 1),
+            },
+            Shape::new(2, 2, 2),
+        ),
+    ]
+}
