@@ -235,3 +235,109 @@ fn angle(j: usize, points: usize) -> f64 {
 fn position(theta: f64, rho: f64) -> f64 {
     (2.0 * theta / PI - 1.0) / rho
 }
+
+#[cfg(test)]
+mod tests {
+    use hecc_ir::calibration::BINS;
+
+    use super::*;
+
+    /// A bell of standard deviation `sigma` times the span, centred a little below zero.
+    fn bell(sigma: f64) -> ActivationStatistics {
+        let histogram = (0..BINS)
+            .map(|i| {
+                let x = (2.0 * (i as f64 + 0.5) / BINS as f64 - 1.0 + 0.1) / sigma;
+                (1e6 * (-0.5 * x * x).exp()) as u64
+            })
+            .collect();
+        ActivationStatistics {
+            name: "relu1".into(),
+            min: -6.0,
+            max: 8.0,
+            histogram,
+        }
+    }
+
+    /// Root mean square error under the bell, and the largest error on the whole half circle,
+    /// both relative to B.
+    fn errors(activation: &Activation, statistics: &ActivationStatistics) -> (f64, f64) {
+        let (mut square, mut total, mut worst) = (0.0, 0.0, 0.0f64);
+        for (i, &count) in statistics.histogram.iter().enumerate() {
+            let value = 8.0 * (2.0 * (i as f64 + 0.5) / BINS as f64 - 1.0);
+            let error = (activation.apply(value) - value.max(0.0)) / activation.range;
+            square += count as f64 * error * error;
+            total += count as f64;
+        }
+        for j in 0..4000 {
+            let x = position(PI * j as f64 / 3999.0, activation.rho);
+            let target = relu_with_roll_off(x, 1.0 / activation.rho);
+            let error = activation.apply(x * activation.range) / activation.range - target;
+            worst = worst.max(error.abs());
+        }
+        ((square / total).sqrt(), worst)
+    }
+
+    #[test]
+    fn relu_error_by_degree() {
+        let check = |degree: usize, rms: f64, worst: f64| {
+            let statistics = bell(0.15);
+            let activation = fit(&statistics, degree, 1.25, 0.92).unwrap();
+            assert_eq!(activation.degree(), degree);
+            assert!((activation.range - 10.0).abs() < 1e-12);
+            let got = errors(&activation, &statistics);
+            assert!(
+                got.0 < rms && got.1 < worst,
+                "degree {degree}: {got:?}, expected below {rms}, {worst}"
+            );
+        };
+        check(7, 2e-2, 0.15);
+        check(15, 1e-2, 0.08);
+        check(31, 5e-3, 0.04);
+        check(63, 2.5e-3, 0.02);
+        check(127, 1.2e-3, 0.01);
+    }
+
+    #[test]
+    fn residual_is_minimal() {
+        let statistics = bell(0.2);
+        let (degree, rho) = (31, 0.92);
+        let activation = fit(&statistics, degree, 1.25, rho).unwrap();
+        let weight = weights(&statistics, activation.range, rho);
+        let norm: f64 = weight.iter().sum();
+        // At the minimum the residual is orthogonal to every cosine.
+        for k in 0..=degree {
+            let dot: f64 = (0..GRID)
+                .map(|j| {
+                    let theta = angle(j, GRID);
+                    let residual = clenshaw(&activation.coefficients, theta.cos())
+                        - relu_with_roll_off(position(theta, rho), 1.0 / rho);
+                    weight[j] * residual * (k as f64 * theta).cos()
+                })
+                .sum();
+            assert!(dot.abs() < 1e-9 * norm, "cosine {k}: {dot}");
+        }
+    }
+
+    #[test]
+    fn bad_statistics() {
+        let mut dead = bell(0.1);
+        (dead.min, dead.max, dead.histogram) = (0.0, 0.0, vec![0; BINS]);
+        assert!(
+            fit(&dead, 15, 1.25, 0.92)
+                .unwrap()
+                .coefficients
+                .iter()
+                .all(|c| c.is_finite())
+        );
+        dead.max = f64::INFINITY;
+        assert!(fit(&dead, 15, 1.25, 0.92).is_err());
+        for (degree, margin, rho) in [
+            (0, 1.25, 0.92),
+            (128, 1.25, 0.92),
+            (15, 0.9, 0.92),
+            (15, 1.25, 0.0),
+        ] {
+            assert!(fit(&bell(0.1), degree, margin, rho).is_err());
+        }
+    }
+}

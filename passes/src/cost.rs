@@ -3,8 +3,6 @@
 //! Milliseconds at level 3 of the 2^15 ring (4 limbs, 4 special primes), one thread. Only ratios matter
 //! to the choices made here.
 
-use std::collections::BTreeSet;
-
 /// Encoding one diagonal, and multiplying with it.
 pub const DIAGONAL: f64 = 1.15;
 /// One rotation of the hoisted input.
@@ -40,9 +38,10 @@ pub struct MapChoice {
 /// The cheapest giant step for diagonals at `offsets` (each below `slots`), plus `folds` rotations.
 pub fn choose_giant(offsets: &[usize], slots: usize, fold: bool, folds: usize) -> MapChoice {
     let mut best: Option<MapChoice> = None;
+    let mut seen = vec![false; slots];
     for giant in giant_candidates(slots) {
-        let babies = distinct_nonzero(offsets.iter().map(|d| d % giant));
-        let giants = distinct_nonzero(offsets.iter().map(|d| d - d % giant));
+        let babies = distinct_nonzero(&mut seen, offsets.iter().map(|d| d % giant));
+        let giants = distinct_nonzero(&mut seen, offsets.iter().map(|d| d - d % giant));
         let cost = MAP
             + DIAGONAL * offsets.len() as f64
             + BABY * babies as f64
@@ -76,6 +75,9 @@ fn giant_candidates(slots: usize) -> impl Iterator<Item = usize> {
     (0..).map(|i| 1usize << i).take_while(move |&g| g <= slots)
 }
 
-fn distinct_nonzero(values: impl Iterator<Item = usize>) -> usize {
-    values.filter(|&v| v != 0).collect::<BTreeSet<_>>().len()
+/// How many different values but 0; all are below `seen.len()`.
+fn distinct_nonzero(seen: &mut [bool], values: impl Iterator<Item = usize>) -> usize {
+    seen.fill(false);
+    values.for_each(|v| seen[v] = true);
+    seen.iter().skip(1).filter(|&&s| s).count()
 }

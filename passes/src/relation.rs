@@ -68,12 +68,10 @@ impl Relation {
                 let mut sum: Vec<isize> = vec![0];
                 for axis in 0..3 {
                     let steps = along(axis);
-                    sum = sum
-                        .iter()
-                        .flat_map(|a| steps.iter().map(move |b| a + b))
-                        .collect();
-                    sum.sort_unstable();
-                    sum.dedup();
+                    sum = distinct(
+                        input.slots,
+                        sum.iter().flat_map(|a| steps.iter().map(move |b| a + b)),
+                    );
                 }
                 sum
             }
@@ -88,20 +86,23 @@ impl Relation {
                     all
                 };
                 let (from, to) = (positions(&from, inn), positions(&to, out));
-                let span = input.slots;
-                let mut seen = vec![false; 2 * span + 1];
-                for o in &to {
-                    for i in &from {
-                        seen[(i - o + span as isize) as usize] = true;
-                    }
-                }
-                (0..seen.len())
-                    .filter(|&i| seen[i])
-                    .map(|i| i as isize - span as isize)
-                    .collect()
+                distinct(
+                    input.slots,
+                    to.iter().flat_map(|o| from.iter().map(move |i| i - o)),
+                )
             }
         }
     }
+}
+
+/// Distinct values in order, each of magnitude at most `span`.
+fn distinct(span: usize, values: impl Iterator<Item = isize>) -> Vec<isize> {
+    let middle = span as isize;
+    let mut seen = vec![false; 2 * span + 1];
+    values.for_each(|v| seen[(v + middle) as usize] = true);
+    (-middle..=middle)
+        .filter(|v| seen[(v + middle) as usize])
+        .collect()
 }
 
 /// Offsets of the diagonals of a map between two layouts whose distances are `distances`, by the rule of
@@ -255,4 +256,92 @@ fn window(
         }
     }
     (outputs, pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv(out: usize, inputs: usize, stride: usize) -> Linear {
+        Linear::Conv {
+            weight: vec![1.0; out * inputs * 9],
+            bias: vec![0.0; out],
+            out_channels: out,
+            kernel: [3, 3],
+            stride: [stride, stride],
+            pads: [1; 4],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+
+    fn layout(shape: Shape, gap: usize, grid: usize, copies: usize, twist: usize) -> Layout {
+        Layout {
+            slots: 1024,
+            shape,
+            gap,
+            rows: grid,
+            cols: grid,
+            copies,
+            twist,
+        }
+    }
+
+    /// Every term of the matrix, one by one.
+    fn slow(stages: &[Linear], input: &Layout, output: &Layout) -> BTreeSet<isize> {
+        let Linear::Conv { stride, .. } = &stages[0] else {
+            panic!("tests convolutions")
+        };
+        let mut distances = BTreeSet::new();
+        let (from, to) = (single(input), single(output));
+        for o in 0..to.shape.c {
+            for y in 0..to.shape.h {
+                for x in 0..to.shape.w {
+                    for (i, ky, kx) in
+                        (0..from.shape.c).flat_map(|i| (0..9).map(move |k| (i, k / 3, k % 3)))
+                    {
+                        let (r, c) = (
+                            (y * stride[0] + ky).wrapping_sub(1),
+                            (x * stride[1] + kx).wrapping_sub(1),
+                        );
+                        if r < from.shape.h && c < from.shape.w {
+                            distances.insert(
+                                from.slot(i, r, c, 0) as isize - to.slot(o, y, x, 0) as isize,
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        distances
+    }
+
+    #[test]
+    fn distances_agree_with_enumeration() {
+        let full = Shape::new(4, 16, 16);
+        let half = Shape::new(8, 8, 8);
+        let check = |stages: &[Linear], input: &Layout, output: &Layout| {
+            let relation = Relation::new(stages, input.shape, output.shape);
+            let expect: Vec<isize> = slow(stages, input, output).into_iter().collect();
+            assert_eq!(relation.distances(input, output), expect);
+        };
+        let dense = layout(full, 1, 16, 1, 0);
+        check(&[conv(4, 4, 1)], &dense, &dense);
+        check(&[conv(8, 4, 2)], &dense, &layout(half, 2, 16, 2, 0));
+        check(&[conv(8, 4, 2)], &dense, &layout(half, 1, 8, 2, 0));
+        let gapped = layout(half, 2, 16, 2, 0);
+        check(&[conv(8, 8, 1)], &gapped, &gapped);
+    }
+
+    #[test]
+    fn a_twist_divides_the_diagonals() {
+        let half = Shape::new(8, 8, 8);
+        let relation = Relation::new(&[conv(8, 8, 1)], half, half);
+        let plain = layout(half, 2, 16, 2, 0);
+        let count = |input: &Layout, fold| {
+            offsets(&relation.distances(input, &plain), input, &plain, fold).len()
+        };
+        assert_eq!(count(&plain, false), 2 * 49);
+        assert_eq!(count(&layout(half, 2, 16, 2, 256), true), 49);
+    }
 }

@@ -1,7 +1,13 @@
 //! Small networks with pseudo-random weights, built by hand.
 #![allow(dead_code, reason = "each test file uses its share")]
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use hecc_ir::calibration::{ActivationStatistics, Agreement, BINS, Calibration, VERSION};
+use hecc_ir::kernel;
 use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
+use petgraph::visit::Topo;
 
 /// Deterministic numbers in [-1, 1).
 pub struct Numbers(u64);
@@ -233,4 +239,84 @@ pub fn digits(style: Style) -> Graph {
     let y = b.add(y, x);
     let y = b.relu(y);
     b.head(y, 10)
+}
+
+/// The graph on an image, in f64; `activate` gets the name of the node and the value.
+pub fn evaluate(graph: &Graph, image: &[f64], activate: impl Fn(&str, f64) -> f64) -> Vec<f64> {
+    let mut values: BTreeMap<ValueId, Vec<f64>> = BTreeMap::new();
+    let mut walk = Topo::new(&graph.nodes);
+    while let Some(id) = walk.next(&graph.nodes) {
+        let node = &graph.nodes[id];
+        let operands = graph.operands(id);
+        let operand = |i: usize| &values[&operands[i]];
+        let value = match &node.op {
+            Op::Input => image.to_vec(),
+            Op::Linear(linear) => {
+                let input = graph.nodes[operands[0]].shape;
+                kernel::apply(linear, input, node.shape, operand(0), true)
+            }
+            Op::Add => operand(0)
+                .iter()
+                .zip(operand(1))
+                .map(|(a, b)| a + b)
+                .collect(),
+            Op::Relu => operand(0)
+                .iter()
+                .map(|&v| activate(&node.name, v))
+                .collect(),
+        };
+        values.insert(id, value);
+    }
+    values.remove(&graph.output).unwrap()
+}
+
+/// A calibration of `graph` on pseudo-random images.
+pub fn calibrate(graph: &Graph, images: usize) -> Calibration {
+    let elements = graph.nodes[graph.input].shape.elements();
+    let seen = RefCell::new(BTreeMap::<String, Vec<f64>>::new());
+    let mut logits = 0.0f64;
+    for i in 0..images {
+        let outputs = evaluate(graph, &image(i as u64, elements), |name, v| {
+            seen.borrow_mut()
+                .entry(name.to_string())
+                .or_default()
+                .push(v);
+            v.max(0.0)
+        });
+        logits = outputs.iter().fold(logits, |m, v| m.max(v.abs()));
+    }
+    let activations = seen.into_inner().into_iter().map(|(name, values)| {
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let largest = max.abs().max(min.abs());
+        let mut histogram = vec![0; BINS];
+        for v in values {
+            let bin = (0.5 * (v / largest + 1.0) * BINS as f64) as usize;
+            histogram[bin.min(BINS - 1)] += 1;
+        }
+        ActivationStatistics {
+            name,
+            min,
+            max,
+            histogram,
+        }
+    });
+    Calibration {
+        version: VERSION,
+        model: "test.onnx".to_string(),
+        model_hash: "0".repeat(64),
+        images,
+        activations: activations.collect(),
+        logits,
+        agreement: vec![Agreement {
+            degree: 15,
+            same_class: 0.99,
+        }],
+    }
+}
+
+/// A pseudo-random image.
+pub fn image(seed: u64, elements: usize) -> Vec<f64> {
+    let values = Numbers::new(seed + 1000).vec(elements, 1.5);
+    values.into_iter().map(f64::from).collect()
 }
