@@ -14,9 +14,11 @@
 //! - an `Activate` changes nothing of the layout but the twist, has finite coefficients, at least
 //!   two, and 0 < rho <= 1.
 
+use std::f64::consts::FRAC_PI_2;
 use std::fmt::Write as _;
 
 use crate::layout::Layout;
+use crate::linear::LinearError;
 use crate::program::{LinearMap, Value};
 
 /// An operator of the slots language.
@@ -153,6 +155,7 @@ impl Graph {
                 node.layout.slots, self.nodes[0].layout.slots
             ));
         }
+        node.layout.verify().map_err(|e| e.to_string())?;
         if !(node.unit.is_finite() && node.unit > 0.0) {
             return Err(format!(
                 "has unit {}, expected a positive number",
@@ -176,10 +179,10 @@ impl Graph {
                         node.layout.twist
                     ));
                 }
-                let mut shape = from.layout.shape;
-                for stage in &linear.stages {
-                    shape = stage.output_shape(shape).map_err(|e| e.to_string())?;
-                }
+                let shapes = linear
+                    .shapes(from.layout.shape)
+                    .map_err(|e| e.to_string())?;
+                let shape = shapes.last().copied().unwrap_or(from.layout.shape);
                 if shape != node.layout.shape {
                     return Err(format!(
                         "the stages give {shape}, the layout holds {}",
@@ -240,6 +243,53 @@ impl Graph {
         }
     }
 
+    /// What the graph makes of an image (c-major, in the network's units), in f64 on slots: linear maps by
+    /// their diagonals, activations by their polynomial, twists by their permutation.
+    ///
+    /// # Errors
+    /// When a map does not fit its layouts; the graph is otherwise taken to be verified.
+    pub fn evaluate(&self, image: &[f64]) -> Result<Vec<f64>, LinearError> {
+        let mut values: Vec<Vec<f64>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let value = match &node.op {
+                Op::Input => {
+                    let image: Vec<f64> = image.iter().map(|v| v / node.unit).collect();
+                    node.layout.pack(&image)
+                }
+                Op::Linear { x, map } => self.maps[*map]
+                    .diagonals(&self.nodes[*x].layout, &node.layout)?
+                    .apply(&values[*x]),
+                Op::Scale { x, factor } => values[*x].iter().map(|v| v * factor).collect(),
+                Op::Add { x, y } => values[*x]
+                    .iter()
+                    .zip(&values[*y])
+                    .map(|(a, b)| a + b)
+                    .collect(),
+                Op::Activate {
+                    x,
+                    coefficients,
+                    rho,
+                } => {
+                    let moved = self.nodes[*x].layout.retwist(node.layout.twist);
+                    let activate = |v: f64| {
+                        let theta = FRAC_PI_2 * (1.0 + rho * v);
+                        chebyshev(coefficients, theta.cos())
+                    };
+                    moved
+                        .into_iter()
+                        .map(|slot| activate(values[*x][slot]))
+                        .collect()
+                }
+            };
+            values.push(value);
+        }
+        let Some((node, value)) = self.nodes.last().zip(values.last()) else {
+            return Ok(Vec::new());
+        };
+        let output = node.layout.unpack(value);
+        Ok(output.into_iter().map(|v| v * node.unit).collect())
+    }
+
     /// The graph as text, one node a line; constants as lengths.
     pub fn dump(&self) -> String {
         let mut out = String::new();
@@ -281,6 +331,13 @@ impl Graph {
         }
         out
     }
+}
+
+/// `sum_k c_k T_k(y)` by Clenshaw's recurrence.
+fn chebyshev(coefficients: &[f64], y: f64) -> f64 {
+    let tail = coefficients.iter().skip(1).rev();
+    let (b1, b2) = tail.fold((0.0, 0.0), |(b1, b2), c| (c + 2.0 * y * b1 - b2, b1));
+    coefficients.first().copied().unwrap_or(0.0) + y * b1 - b2
 }
 
 /// A layout on part of a line.
