@@ -1,0 +1,101 @@
+//! The nn language as text, one value a line; constants as shape and hash.
+
+use crate::nn::{Graph, Linear, Op, ValueId};
+
+impl Graph {
+    /// One line per value in dataflow order: `v12 = conv v11 ... : 16x32x32  // name`. A graph with a
+    /// cycle prints in index order.
+    pub fn dump(&self) -> String {
+        let order = petgraph::algo::toposort(&self.nodes, None);
+        let order = order.unwrap_or_else(|_| self.nodes.node_indices().collect());
+        let mut text: String = order.into_iter().map(|id| self.line(id)).collect();
+        text += &format!("return v{}\n", self.output.index());
+        text
+    }
+
+    fn line(&self, id: ValueId) -> String {
+        let node = &self.nodes[id];
+        let operator = match &node.op {
+            Op::Input => "input".to_string(),
+            Op::Add => "add".to_string(),
+            Op::Relu => "relu".to_string(),
+            Op::Linear(linear) => linear.name().to_string(),
+        };
+        let operands: String = self
+            .operands(id)
+            .iter()
+            .map(|v| format!(" v{}", v.index()))
+            .collect();
+        let attributes = match &node.op {
+            Op::Linear(linear) => attributes(linear),
+            Op::Input | Op::Add | Op::Relu => String::new(),
+        };
+        let name: String = node.name.chars().filter(|c| !c.is_control()).collect();
+        format!(
+            "v{} = {operator}{operands}{attributes} : {}  // {name}\n",
+            id.index(),
+            node.shape
+        )
+    }
+}
+
+/// Attributes and constants of `linear`, with a leading space; nothing for defaults.
+pub fn attributes(linear: &Linear) -> String {
+    let mut text = String::new();
+    let mut put = |what: &str, values: &[usize], default: usize| {
+        if values.iter().any(|&v| v != default) {
+            let list: Vec<String> = values.iter().map(usize::to_string).collect();
+            text += &format!(" {what} {}", list.join("x"));
+        }
+    };
+    match linear {
+        Linear::Conv {
+            kernel,
+            stride,
+            pads,
+            dilation,
+            groups,
+            ..
+        } => {
+            put("kernel", kernel, 0);
+            put("stride", stride, 1);
+            put("pads", pads, 0);
+            put("dilation", dilation, 1);
+            put("groups", &[*groups], 1);
+        }
+        Linear::Gemm { .. } | Linear::Affine { .. } => (),
+        Linear::AveragePool { kernel, stride } => {
+            put("kernel", kernel, 0);
+            put("stride", stride, 1);
+        }
+        Linear::Slice { start, step, .. } => {
+            put("start", start, 0);
+            put("step", step, 1);
+        }
+        Linear::Pad { before, after } => {
+            put("before", before, 0);
+            put("after", after, 0);
+        }
+        // The shape after the colon says it all.
+        Linear::Reshape { .. } => (),
+    }
+    let names = match linear {
+        Linear::Affine { .. } => ["scale", "shift"],
+        _ => ["weight", "bias"],
+    };
+    for (name, values) in names.iter().zip(linear.constants()) {
+        if !values.is_empty() {
+            text += &format!(" {name} {}#{}", values.len(), short_hash(values));
+        }
+    }
+    text
+}
+
+/// Eight hexadecimal digits of BLAKE3 over the little-endian bytes.
+pub fn short_hash(values: &[f32]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for value in values {
+        hasher.update(&value.to_le_bytes());
+    }
+    hasher.finalize().to_hex()[..8].to_string()
+}
