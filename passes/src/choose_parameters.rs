@@ -19,9 +19,9 @@
 
 use hecc_ir::nn::Shape;
 use hecc_ir::params::{Bootstrap, Parameters, max_log_qp};
+use hecc_ir::primes::ntt_primes;
 
 use crate::PassError;
-use crate::primes;
 
 /// Bits of the primes of one family of sets; the lengths of the chain's parts are common to all.
 struct Family {
@@ -178,8 +178,12 @@ fn build(family: &Family, log_n: u32, degree: usize) -> Result<Parameters, PassE
         .chain(std::iter::repeat_n(family.upper, upper))
         .chain(std::iter::repeat_n(family.special.0, family.special.1))
         .collect();
-    let mut primes = primes::below_powers(&bits, log_n)
-        .ok_or_else(|| PassError::NoParameters(format!("too few primes for the ring 2^{log_n}")))?;
+    let mut primes = ntt_primes(&bits, log_n + 1, &[]);
+    if primes.len() < bits.len() {
+        return Err(PassError::NoParameters(format!(
+            "too few primes for the ring 2^{log_n}"
+        )));
+    }
     let p = primes.split_off(bits.len() - family.special.1);
     Ok(Parameters {
         log_n,

@@ -12,7 +12,6 @@ pub mod choose_parameters;
 pub mod cost;
 pub mod fold_linear;
 pub mod lower_to_slots;
-mod primes;
 pub mod relation;
 pub mod report;
 pub mod steps;
