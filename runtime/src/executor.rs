@@ -7,7 +7,7 @@ use hecc_ckks::{Ciphertext, Complex64, Context, EvaluationKeys, Evaluator, Linea
 use hecc_ir::plan::Plan;
 use hecc_ir::program::{Node, Op, Value};
 
-use crate::bootstraps::{Bootstraps, Variant, baby_giant_rotations};
+use crate::bootstraps::Bootstraps;
 use crate::error::{Error, Result};
 use crate::frame::short;
 use crate::stats::{NodeStats, Stats};
@@ -145,7 +145,7 @@ impl Execution<'_> {
                 Op::Activate { .. } => "activate",
             },
             level_in: match operands(&node.op)[0] {
-                Some(value) => self.value(value)?.level(),
+                Some(operand) => value(&self.values, operand)?.level(),
                 None => node.level,
             },
             ..NodeStats::default()
@@ -155,10 +155,10 @@ impl Execution<'_> {
             Op::Input => self.input.take().ok_or("the program has two inputs")?,
             Op::Linear { x, map } => self.linear(node, *x, *map, &mut stats)?,
             Op::MulConst { x, factor } => evaluator
-                .mul_const(self.value(*x)?, *factor, node.scale)
+                .mul_const(value(&self.values, *x)?, *factor, node.scale)
                 .map_err(reason)?,
             Op::Add { x, y } => evaluator
-                .add(self.value(*x)?, self.value(*y)?)
+                .add(value(&self.values, *x)?, value(&self.values, *y)?)
                 .map_err(reason)?,
             Op::Activate {
                 x,
@@ -187,15 +187,13 @@ impl Execution<'_> {
             context,
             evaluator,
         } = self.session;
-        let input = self.value(x)?;
+        let input = value(&self.values, x)?;
         let map = &plan.program.maps[map];
         let begun = Instant::now();
         let matrix = map
             .diagonals(&plan.program.nodes[x].layout, &node.layout)
             .map_err(|e| e.to_string())?;
         stats.diagonals = matrix.diagonals.len();
-        stats.rotations =
-            matrix.folds.len() + baby_giant_rotations(matrix.diagonals.keys().copied(), map.giant);
         let level = input.level();
         let scale = node.scale * plan.parameters.q[level] as f64 / input.scale();
         let diagonals = matrix.diagonals.into_iter().map(|(offset, values)| {
@@ -204,6 +202,7 @@ impl Execution<'_> {
         });
         let transform = LinearTransform::new(context, diagonals, map.giant, level, scale);
         let transform = transform.map_err(reason)?;
+        stats.rotations = transform.rotations().len() + matrix.folds.len();
         stats.encode_seconds = begun.elapsed().as_secs_f64();
         let mut sum = evaluator.transform(&transform, input).map_err(reason)?;
         drop(transform);
@@ -231,23 +230,26 @@ impl Execution<'_> {
             evaluator,
         } = self.session;
         let begun = Instant::now();
-        let variant = Variant::of(&plan.program.nodes[x], node, rho);
-        self.bootstraps.build(context, variant).map_err(reason)?;
-        let bootstrapper = self.bootstraps.get(variant).ok_or("no bootstrapper")?;
+        let input = &plan.program.nodes[x];
+        let bootstrapper = self
+            .bootstraps
+            .get(context, input, node, rho)
+            .map_err(reason)?;
         stats.encode_seconds = begun.elapsed().as_secs_f64();
         stats.bootstraps = 1;
         stats.rotations = bootstrapper.rotations().len();
         bootstrapper
-            .activate(evaluator, self.value(x)?, coefficients, node.scale)
+            .activate(evaluator, value(&self.values, x)?, coefficients, node.scale)
             .map_err(reason)
     }
+}
 
-    fn value(&self, value: Value) -> Step<&Ciphertext> {
-        self.values
-            .get(value)
-            .and_then(Option::as_ref)
-            .ok_or_else(|| format!("v{value} is not available"))
-    }
+/// A value that is still needed.
+fn value(values: &[Option<Ciphertext>], value: Value) -> Step<&Ciphertext> {
+    values
+        .get(value)
+        .and_then(Option::as_ref)
+        .ok_or_else(|| format!("v{value} is not available"))
 }
 
 /// The operands of an operator.

@@ -29,7 +29,9 @@ pub fn decrypt(args: &Decrypt) -> Result<(), Failure> {
     let secret = client.secret(&context);
     let slots = hecc_client::decrypt(&context, &secret, &encrypted);
     let node = output_node(&plan);
-    let classes = classes(&plan, &node.layout.unpack(&slots, node.unit));
+    let mut logits = node.layout.unpack(&slots);
+    logits.iter_mut().for_each(|logit| *logit *= node.unit);
+    let classes = classes(&plan, &logits);
     if args.json {
         let json = serde_json::json!({ "model": plan.model, "classes": classes });
         println!("{json:#}");

@@ -7,15 +7,19 @@ use crate::args::Encrypt;
 use crate::client_key::ClientKey;
 use crate::failure::Failure;
 
+const IMAGE_HELP: &str = "give a PNG, JPEG, WebP or BMP image of any size, or a .npy array of one \
+    image: float32 [c,h,w], normalised, or uint8 [h,w,c]";
+
 /// Encrypts an image file for a plan.
 pub fn encrypt(args: &Encrypt) -> Result<(), Failure> {
     let plan = load_plan(&args.plan)?;
     let client = ClientKey::read(&args.client, &plan)?;
     let image = hecc_images::load_image(&args.image, &plan.preprocess)
-        .map_err(|e| Failure::new(e.to_string(), "give an image file or a .npy array"))?;
+        .map_err(|e| Failure::new(e.to_string(), e.help().unwrap_or(IMAGE_HELP)))?;
     let context = context(&plan)?;
     let node = input_node(&plan);
-    let slots = node.layout.pack(&image, node.unit);
+    let values: Vec<f64> = image.iter().map(|&x| f64::from(x) / node.unit).collect();
+    let slots = node.layout.pack(&values);
     let secret = client.secret(&context);
     let encrypted = hecc_client::encrypt(&context, &secret, &slots, node.level, node.scale)
         .map_err(|e| {
