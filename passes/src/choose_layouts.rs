@@ -4,9 +4,9 @@
 //! fold flag and giant step. Candidates per tensor: the grid of its source with a wider gap
 //! (multiplexed), and dense; each as often repeated as the slots allow; each, behind an activation,
 //! plain or twisted, so that the copies can share a following convolution. Counts the diagonals,
-//! rotations and folds of every map between candidates, and lowers the total by coordinate
-//! descent from two starts (all multiplexed, all dense): one value's layout at a time, all its
-//! neighbours looked at.
+//! rotations and folds of every map between candidates, and the bootstrappers that twists ask for,
+//! and lowers the total by coordinate descent from four starts (multiplexed or dense, plain or
+//! twisted): one value's layout at a time, then the twist of all values of one layout.
 //!
 //! Does not: split a tensor over several ciphertexts; look at weights.
 //!
@@ -19,13 +19,13 @@
 //!
 //! Test: `resnet20_diagonals`, `too_large` below.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hecc_ir::layout::Layout;
-use hecc_ir::nn::{Linear, Shape};
 
 use crate::PassError;
 use crate::cost::{self, MapChoice};
+use crate::layout_candidates::{Candidate, plain_candidates, total_stride, with_twists};
 use crate::relation::{self, Relation};
 use crate::steps::Steps;
 
@@ -47,12 +47,10 @@ pub struct Layouts {
     pub input: Layout,
     /// One per step.
     pub steps: Vec<StepLayout>,
-    /// Milliseconds of all linear maps together.
+    /// Milliseconds of all linear maps and the building of bootstrappers together.
     pub cost: f64,
 }
 
-/// Candidates kept per value; the multiplexed ones come first.
-const MAX_CANDIDATES: usize = 6;
 /// Rounds of coordinate descent; ResNets settle in two or three.
 const MAX_SWEEPS: usize = 12;
 
@@ -66,23 +64,16 @@ pub fn choose_layouts(
     granularity: usize,
 ) -> Result<Layouts, PassError> {
     let mut search = Search::new(steps, slots, granularity)?;
-    let starts = [
-        search.uniform(|_| 0),
-        search.uniform(|candidates| candidates - 1),
-    ];
-    let best = starts
-        .into_iter()
-        .map(|start| search.descend(start))
-        .min_by(|a, b| a.0.total_cmp(&b.0));
-    let (cost, choice) = best.expect("there are two starts");
+    let mut best: Option<(f64, Vec<usize>)> = None;
+    for (last, twisted) in [(false, false), (false, true), (true, false), (true, true)] {
+        let start = search.uniform(last, twisted);
+        let end = search.descend(start);
+        if best.as_ref().is_none_or(|b| end.0 < b.0) {
+            best = Some(end);
+        }
+    }
+    let (cost, choice) = best.expect("there are four starts");
     Ok(search.layouts(&choice, cost))
-}
-
-/// Candidate of a source: the plain layout, and the twisted one behind the activation.
-#[derive(Clone, Debug, PartialEq)]
-struct Candidate {
-    plain: Layout,
-    seen: Layout,
 }
 
 struct Search<'a> {
@@ -145,45 +136,116 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn uniform(&self, pick: impl Fn(usize) -> usize) -> Vec<usize> {
-        self.candidates.iter().map(|c| pick(c.len())).collect()
+    /// The first or last plain layout of every value, twisted where it can be or not.
+    fn uniform(&self, last: bool, twisted: bool) -> Vec<usize> {
+        let pick = |candidates: &Vec<Candidate>| {
+            let plain = if last {
+                &candidates[candidates.len() - 1]
+            } else {
+                &candidates[0]
+            }
+            .plain
+            .clone();
+            find(candidates, &plain, twisted)
+        };
+        self.candidates.iter().map(pick).collect()
     }
 
     /// Coordinate descent from `choice`: its total cost and the choice it ends in.
     fn descend(&mut self, mut choice: Vec<usize>) -> (f64, Vec<usize>) {
         for _ in 0..MAX_SWEEPS {
-            let mut changed = false;
-            for value in 0..choice.len() {
-                let before = choice[value];
-                let mut best = (self.around(value, &choice), before);
-                for candidate in 0..self.candidates[value].len() {
-                    choice[value] = candidate;
-                    let cost = self.around(value, &choice);
-                    // A margin, so that equal costs do not swap for ever.
-                    if cost < best.0 - 1e-9 {
-                        best = (cost, candidate);
-                    }
-                }
-                choice[value] = best.1;
-                changed |= best.1 != before;
-            }
-            if !changed {
+            let single = self.sweep(&mut choice);
+            let group = self.turn_groups(&mut choice);
+            if !single && !group {
                 break;
             }
         }
-        let total = (0..self.steps.steps.len())
-            .map(|s| self.step_cost(s, &choice))
-            .sum();
-        (total, choice)
+        (self.total(&choice), choice)
     }
 
-    /// Cost of all maps into and out of one value.
-    fn around(&mut self, value: usize, choice: &[usize]) -> f64 {
-        let mut cost = if value > 0 {
-            self.step_cost(value - 1, choice)
-        } else {
-            0.0
+    /// Gives every value in turn its best candidate; whether one changed.
+    fn sweep(&mut self, choice: &mut [usize]) -> bool {
+        let mut changed = false;
+        for value in 0..choice.len() {
+            let before = choice[value];
+            let mut best = (self.around(value, choice), before);
+            for candidate in 0..self.candidates[value].len() {
+                choice[value] = candidate;
+                let cost = self.around(value, choice);
+                // A margin, so that equal costs do not swap for ever.
+                if cost < best.0 - 1e-9 {
+                    best = (cost, candidate);
+                }
+            }
+            choice[value] = best.1;
+            changed |= best.1 != before;
+        }
+        changed
+    }
+
+    /// Twists, or untwists, all values of one plain layout at once: the first twist pays for a
+    /// bootstrapper of its own, which no single value is worth.
+    fn turn_groups(&mut self, choice: &mut Vec<usize>) -> bool {
+        let mut changed = false;
+        let layout = |search: &Self, choice: &[usize], value: usize| {
+            search.candidates[value][choice[value]].plain.clone()
         };
+        for leader in 0..choice.len() {
+            let plain = layout(self, choice, leader);
+            if (0..leader).any(|value| layout(self, choice, value) == plain) {
+                continue;
+            }
+            for twisted in [false, true] {
+                let turned: Vec<usize> = (0..choice.len())
+                    .map(|value| match layout(self, choice, value) == plain {
+                        true => find(&self.candidates[value], &plain, twisted),
+                        false => choice[value],
+                    })
+                    .collect();
+                if self.total(&turned) < self.total(choice) - 1e-9 {
+                    *choice = turned;
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Cost of everything.
+    fn total(&mut self, choice: &[usize]) -> f64 {
+        let maps: f64 = (0..self.steps.steps.len())
+            .map(|s| self.step_cost(s, choice))
+            .sum();
+        maps + self.bootstrappers(choice)
+    }
+
+    /// Cost of the bootstrappers: one for every turn that activations make, alive from its first use
+    /// to its last.
+    fn bootstrappers(&self, choice: &[usize]) -> f64 {
+        let mut alive: BTreeMap<(usize, usize), (usize, usize)> = BTreeMap::new();
+        for (value, &candidate) in choice.iter().enumerate().skip(1) {
+            if self.steps.steps[value - 1].activation.is_some() {
+                let seen = &self.candidates[value][candidate].seen;
+                let turn = if seen.twist == 0 {
+                    (0, 0)
+                } else {
+                    (seen.stride(), seen.twist)
+                };
+                alive.entry(turn).or_insert((value, value)).1 = value;
+            }
+        }
+        let each = alive
+            .values()
+            .map(|(first, last)| cost::BOOTSTRAPPER + cost::ALIVE * (last - first) as f64);
+        each.sum()
+    }
+
+    /// Cost of all that one value has a part in.
+    fn around(&mut self, value: usize, choice: &[usize]) -> f64 {
+        let mut cost = self.bootstrappers(choice);
+        if value > 0 {
+            cost += self.step_cost(value - 1, choice);
+        }
         for (step, addend) in self.users[value].clone() {
             cost += self.addend_cost(step, addend, choice);
         }
@@ -241,6 +303,18 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The candidate with this plain layout, twisted or not; the other where there is no such.
+fn find(candidates: &[Candidate], plain: &Layout, twisted: bool) -> usize {
+    let of_plain = || {
+        candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.plain == *plain)
+    };
+    let wanted = of_plain().find(|(_, c)| (c.seen.twist != 0) == twisted);
+    wanted.or_else(|| of_plain().next()).map_or(0, |(i, _)| i)
+}
+
 /// The cheaper of computing every copy by itself and sharing the sum between the copies.
 fn cheapest_map(relation: &Relation, input: &Layout, output: &Layout) -> MapChoice {
     let distances = relation.distances(input, output);
@@ -262,102 +336,4 @@ fn cheapest_map(relation: &Relation, input: &Layout, output: &Layout) -> MapChoi
     } else {
         plain
     }
-}
-
-/// Product of the strides along rows and columns; the larger, should they differ.
-fn total_stride(stages: &[Linear]) -> usize {
-    let along = |axis: usize| -> usize {
-        stages
-            .iter()
-            .map(|stage| match stage {
-                Linear::Conv { stride, .. } | Linear::AveragePool { stride, .. } => stride[axis],
-                Linear::Slice { step, .. } => step[axis + 1],
-                Linear::Gemm { .. }
-                | Linear::Affine { .. }
-                | Linear::Pad { .. }
-                | Linear::Reshape { .. } => 1,
-            })
-            .fold(1, |a: usize, b| a.saturating_mul(b))
-    };
-    along(0).max(along(1))
-}
-
-/// Layouts a tensor may have: on the grids of its sources, and dense.
-fn plain_candidates(
-    shape: Shape,
-    slots: usize,
-    inherited: &[(Layout, usize)],
-    name: &str,
-) -> Result<Vec<Layout>, PassError> {
-    let mut all: Vec<Layout> = Vec::new();
-    let grids = inherited
-        .iter()
-        .map(|(l, stride)| (l.gap.saturating_mul(*stride), l.rows, l.cols));
-    for (gap, rows, cols) in grids.chain([(1, shape.h, shape.w)]) {
-        // A vector gains nothing from a grid made for an image.
-        let vector = shape.h == 1 && shape.w == 1 && rows * cols > 1;
-        let fits =
-            gap > 0 && gap.saturating_mul(shape.h) <= rows && gap.saturating_mul(shape.w) <= cols;
-        let Some(layout) = (if fits && !vector {
-            packed(shape, slots, gap, rows, cols)
-        } else {
-            None
-        }) else {
-            continue;
-        };
-        if !all.contains(&layout) && all.len() < MAX_CANDIDATES {
-            all.push(layout);
-        }
-    }
-    if all.is_empty() {
-        return Err(PassError::TooLarge {
-            name: name.to_string(),
-            shape,
-            elements: shape.elements(),
-            slots,
-        });
-    }
-    Ok(all)
-}
-
-/// The layout with as many copies as fit, if one does.
-fn packed(shape: Shape, slots: usize, gap: usize, rows: usize, cols: usize) -> Option<Layout> {
-    let groups = shape.c.div_ceil(gap.checked_mul(gap)?);
-    let used = groups.checked_mul(rows)?.checked_mul(cols)?;
-    let region = used.checked_next_power_of_two()?;
-    (region <= slots).then(|| Layout {
-        slots,
-        shape,
-        gap,
-        rows,
-        cols,
-        copies: slots / region,
-        twist: 0,
-    })
-}
-
-/// The plain layout and, where copies and `granularity` allow (0: never), the twisted one.
-fn with_twists(plain: Layout, granularity: usize) -> Vec<Candidate> {
-    let block = plain.rows * plain.cols;
-    let (stride, share) = (plain.stride(), plain.stride() / plain.copies);
-    let mut candidates = vec![Candidate {
-        plain: plain.clone(),
-        seen: plain.clone(),
-    }];
-    if granularity == 0 || plain.copies == 1 {
-        return candidates;
-    }
-    // Whole blocks only: a twist inside a block would turn rows into other rows.
-    let twist = if share >= block && share % block == 0 {
-        share
-    } else {
-        block
-    };
-    if twist < stride && stride % twist == 0 && twist % granularity == 0 {
-        candidates.push(Candidate {
-            plain: plain.clone(),
-            seen: Layout { twist, ..plain },
-        });
-    }
-    candidates
 }

@@ -16,6 +16,12 @@ pub const MAP: f64 = 3.0;
 /// Multiplication by a constant.
 pub const SCALE: f64 = 0.3;
 
+/// Building one bootstrapper: encoding the transforms of both directions at the top of the chain.
+/// Activations that turn their copies alike share one.
+pub const BOOTSTRAPPER: f64 = 700.0;
+/// Keeping one, of a gigabyte or two, over one further activation: a tie-breaker for memory.
+pub const ALIVE: f64 = 4.0;
+
 /// The way one linear map is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MapChoice {

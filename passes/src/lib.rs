@@ -11,6 +11,7 @@ pub mod choose_layouts;
 pub mod choose_parameters;
 pub mod cost;
 pub mod fold_linear;
+mod layout_candidates;
 pub mod lower_to_slots;
 pub mod relation;
 pub mod report;
