@@ -10,6 +10,7 @@ pub mod nn_dump;
 pub mod nn_eval;
 pub mod primes;
 pub mod params;
+pub mod security;
 pub mod plan;
 pub mod program;
 pub mod sparse;

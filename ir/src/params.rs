@@ -1,4 +1,10 @@
-//! Parameter sets and what they are worth in bits.
+//! Parameter sets: the ring, its primes, the bootstrap's shape, and the levels that follow from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::RotationKey;
+use crate::primes::{is_prime, ntt_primes};
+pub use crate::security::{max_log_qp, security};
 
 /// An RNS-CKKS parameter set with the actual primes.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,4 +42,311 @@ pub struct Bootstrap {
     pub range: u32,
     /// Hamming weight of the sparse secret of the mod-raise [BTH22].
     pub sparse_weight: usize,
+}
+
+/// A parameter set that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("parameters: {0}")]
+pub struct ParametersError(pub String);
+
+/// One linear transform of the bootstrap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transform {
+    /// Offsets of its diagonals, below N/2.
+    pub offsets: BTreeSet<usize>,
+    /// Giant step.
+    pub giant: usize,
+    /// Level of its operand.
+    pub level: usize,
+}
+
+/// Levels that a polynomial of this degree takes in the Chebyshev basis: ceil(log2(degree + 1)).
+pub fn depth(degree: usize) -> usize {
+    (usize::BITS - degree.leading_zeros()) as usize
+}
+
+impl Parameters {
+    /// The set for one activation of `degree` per bootstrap in the ring `2^log_n`: FBT16 for 16, the
+    /// chain of FBT15 for every other ring. Secure only from log_n = 15 on; smaller rings are for
+    /// tests. `log_n` is 10 to 17.
+    pub fn fused(log_n: u32, degree: usize) -> Self {
+        let (half, rest) = ((log_n - 2) / 2, (log_n - 1) / 2);
+        let bootstrap = Bootstrap {
+            stc: vec![half, rest],
+            cts: vec![rest, half],
+            cos_degree: 30,
+            double_angles: 3,
+            range: 16,
+            sparse_weight: 32,
+        };
+        let (bits, special, digit) = match log_n {
+            16 => ([40, 35, 40, 42], 10, 10),
+            _ => ([32, 30, 34, 35], 4, 5),
+        };
+        let upper =
+            bootstrap.cts.len() + depth(bootstrap.cos_degree) + bootstrap.double_angles as usize;
+        let lengths = [1, bootstrap.stc.len() + 1, depth(degree), upper];
+        let chain: Vec<u32> = bits
+            .iter()
+            .zip(lengths)
+            .flat_map(|(&b, n)| std::iter::repeat_n(b, n))
+            .collect();
+        let q = ntt_primes(&chain, log_n + 1, &[]);
+        let p = ntt_primes(&vec![48; special], log_n + 1, &q);
+        Self {
+            log_n,
+            q,
+            p,
+            digit,
+            bootstrap,
+        }
+    }
+
+    /// Real slots of a ciphertext.
+    pub fn slots(&self) -> usize {
+        1 << (self.log_n - 1)
+    }
+
+    /// The highest level.
+    pub fn top(&self) -> usize {
+        self.q.len() - 1
+    }
+
+    /// Level at which an activation takes its operand.
+    pub fn activation_in(&self) -> usize {
+        self.bootstrap.stc.len()
+    }
+
+    /// Level of an activation's result; None when the chain is too short for its degree.
+    pub fn activation_out(&self, degree: usize) -> Option<usize> {
+        let b = &self.bootstrap;
+        self.top().checked_sub(
+            b.cts.len() + depth(b.cos_degree) + b.double_angles as usize + depth(degree),
+        )
+    }
+
+    /// log2 of the modulus of a key for `level`: the primes up to it times the special primes.
+    pub fn log_qp(&self, level: usize) -> f64 {
+        self.q[..=level]
+            .iter()
+            .chain(&self.p)
+            .map(|&p| (p as f64).log2())
+            .sum()
+    }
+
+    /// The bootstrap's transforms, coefficients-to-slots first.
+    ///
+    /// A group of r butterfly stages has diagonals at multiples k of its stride: 0 <= k < 2^r modulo
+    /// N/4 where the group reaches across the whole vector, |k| < 2^r modulo N/2 elsewhere.
+    pub fn bootstrap_transforms(&self) -> Vec<Transform> {
+        let (half, slots) = (self.slots() / 2, self.slots());
+        let group = |radix: u32, stride: usize, wraps: bool, level: usize| {
+            let reach = (0..1usize << radix).map(|k| k * stride);
+            let (offsets, share) = match wraps {
+                true => (reach.map(|d| d % half).collect(), radix.div_ceil(2)),
+                false => (
+                    reach.flat_map(|d| [d, (slots - d) % slots]).collect(),
+                    (radix + 1).div_ceil(2),
+                ),
+            };
+            Transform {
+                offsets,
+                giant: stride << share,
+                level,
+            }
+        };
+        let mut transforms = Vec::new();
+        let mut stages = 0;
+        for (i, &radix) in self.bootstrap.cts.iter().enumerate() {
+            stages += radix;
+            transforms.push(group(radix, half >> stages, i == 0, self.top() - i));
+        }
+        stages = 0;
+        let groups = self.bootstrap.stc.len();
+        for (i, &radix) in self.bootstrap.stc.iter().enumerate() {
+            transforms.push(group(radix, 1 << stages, i + 1 == groups, groups - i));
+            stages += radix;
+        }
+        transforms
+    }
+
+    /// Rotation keys of the bootstrap, sorted by steps.
+    pub fn bootstrap_rotations(&self) -> Vec<RotationKey> {
+        let mut highest: BTreeMap<usize, usize> = BTreeMap::new();
+        for Transform {
+            offsets,
+            giant,
+            level,
+        } in self.bootstrap_transforms()
+        {
+            for offset in offsets {
+                for steps in [offset % giant, offset - offset % giant] {
+                    let entry = highest.entry(steps).or_insert(level);
+                    *entry = level.max(*entry);
+                }
+            }
+        }
+        highest.remove(&0);
+        highest
+            .into_iter()
+            .map(|(steps, level)| RotationKey { steps, level })
+            .collect()
+    }
+
+    /// Checks that the set can be computed with: sizes within bounds, distinct primes below 2^50 that
+    /// are 1 mod 2N, special primes larger than a digit, a bootstrap that fits ring and chain. Says
+    /// nothing about security.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn verify(&self) -> Result<(), ParametersError> {
+        let (log_n, b) = (self.log_n, &self.bootstrap);
+        ensure((10..=17).contains(&log_n), || {
+            format!("ring degree 2^{log_n}, expected 2^10 to 2^17")
+        })?;
+        ensure(
+            (1..=64).contains(&self.q.len()) && (1..=32).contains(&self.p.len()),
+            || {
+                format!(
+                    "{} and {} primes, expected 1 to 64 and 1 to 32",
+                    self.q.len(),
+                    self.p.len()
+                )
+            },
+        )?;
+        let mut seen = BTreeSet::new();
+        for &prime in self.q.iter().chain(&self.p) {
+            let fits = prime < 1 << 50 && prime % (2 << log_n) == 1 && is_prime(prime);
+            ensure(fits, || {
+                format!(
+                    "{prime} is not a prime below 2^50 that is 1 mod 2^{}",
+                    log_n + 1
+                )
+            })?;
+            ensure(seen.insert(prime), || format!("{prime} occurs twice"))?;
+        }
+        ensure((1..=self.q.len()).contains(&self.digit), || {
+            format!("digits of {} primes", self.digit)
+        })?;
+        let bits = |primes: &[u64]| primes.iter().map(|&p| (p as f64).log2()).sum::<f64>();
+        let digit = self.q.chunks(self.digit).map(bits).fold(0.0, f64::max);
+        ensure(digit <= bits(&self.p), || {
+            format!("a digit of {digit:.0} bits exceeds the special primes")
+        })?;
+
+        let total = |radices: &[u32]| radices.iter().try_fold(0u32, |sum, &r| sum.checked_add(r));
+        for radices in [&b.stc, &b.cts] {
+            let fits = !radices.contains(&0) && total(radices) == Some(log_n - 2);
+            ensure(fits, || {
+                format!(
+                    "bootstrap radices {radices:?}, expected a sum of {}",
+                    log_n - 2
+                )
+            })?;
+        }
+        let cosine = (4..=254).contains(&b.cos_degree) && b.cos_degree % 2 == 0;
+        ensure(cosine, || {
+            format!(
+                "a cosine of degree {}, expected even, 4 to 254",
+                b.cos_degree
+            )
+        })?;
+        ensure(b.double_angles <= 16, || {
+            format!("{} double angles, at most 16", b.double_angles)
+        })?;
+        ensure((1..=1024).contains(&b.range), || {
+            format!("a range of {}, expected 1 to 1024", b.range)
+        })?;
+        let weight = (1..=1usize << log_n).contains(&b.sparse_weight);
+        ensure(weight, || {
+            format!("a sparse secret of weight {}", b.sparse_weight)
+        })?;
+        let above = self
+            .activation_out(1)
+            .is_some_and(|out| out >= self.activation_in());
+        ensure(above, || {
+            format!("{} levels are too few for the bootstrap", self.top())
+        })
+    }
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), ParametersError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ParametersError(what()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fused_sets_have_their_sizes() {
+        let check = |log_n, degree, levels, log_qp: f64| {
+            let p = Parameters::fused(log_n, degree);
+            p.verify().unwrap();
+            let found = p.log_qp(p.top());
+            assert_eq!(p.top(), levels);
+            assert!(found <= log_qp && found > log_qp - 0.1, "{found}");
+            assert_eq!(p.activation_out(degree), Some(3));
+            assert_eq!(p.activation_in(), 2);
+        };
+        check(15, 63, 19, 868.0);
+        check(15, 31, 18, 834.0);
+        check(15, 15, 17, 800.0);
+        check(16, 63, 19, 1285.0);
+        check(12, 15, 17, 800.0);
+        check(11, 15, 17, 800.0);
+    }
+
+    #[test]
+    fn depths() {
+        assert_eq!(
+            [0, 1, 3, 4, 15, 16, 30, 31, 63].map(depth),
+            [0, 1, 2, 3, 4, 5, 5, 5, 6]
+        );
+    }
+
+    #[test]
+    fn bootstrap_rotations_of_fbt15() {
+        let p = Parameters::fused(15, 15);
+        let found: Vec<_> = p
+            .bootstrap_transforms()
+            .iter()
+            .map(|t| (t.offsets.len(), t.giant, t.level))
+            .collect();
+        assert_eq!(
+            found,
+            [(128, 1024, 17), (127, 16, 16), (127, 16, 2), (128, 1024, 1)]
+        );
+        let keys = p.bootstrap_rotations();
+        let level = |steps| keys.iter().find(|k| k.steps == steps).map(|k| k.level);
+        assert_eq!(
+            (level(1), level(64), level(1024), level(0)),
+            (Some(16), Some(17), Some(17), None)
+        );
+        assert_eq!(level(16384 - 64), Some(16));
+        assert!(keys.is_sorted() && keys.iter().all(|k| k.steps < p.slots()));
+    }
+
+    #[test]
+    fn verify_refuses() {
+        let check = |edit: fn(&mut Parameters), expect: &str| {
+            let mut p = Parameters::fused(12, 15);
+            edit(&mut p);
+            let message = p.verify().unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        check(|p| p.log_n = 60, "2^60");
+        check(|p| p.q[1] += 2, "is not a prime");
+        check(|p| p.q[1] = p.p[0], "twice");
+        check(|p| p.q.clear(), "0 and 4 primes");
+        check(|p| p.digit = 0, "digits of 0");
+        check(|p| p.digit = 9, "exceeds");
+        check(|p| p.bootstrap.stc = vec![u32::MAX, 12], "radices");
+        check(|p| p.bootstrap.cos_degree = usize::MAX, "cosine");
+        check(|p| p.q.truncate(10), "too few");
+    }
 }
