@@ -67,14 +67,6 @@ impl Drop for Buffer {
     }
 }
 
-impl Clone for Buffer {
-    fn clone(&self) -> Self {
-        let mut copy = Self::dirty(self.len());
-        copy.copy_from_slice(self);
-        copy
-    }
-}
-
 impl Deref for Buffer {
     type Target = [u64];
     fn deref(&self) -> &[u64] {

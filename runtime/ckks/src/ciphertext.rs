@@ -43,10 +43,8 @@ impl Ciphertext {
 
     /// Drops limbs; the message and the scale stay.
     pub fn drop_to(&mut self, level: usize) {
-        if level < self.level() {
-            self.c0 = Evaluations(self.c0.0.prefix(level + 1));
-            self.c1 = Evaluations(self.c1.0.prefix(level + 1));
-        }
+        self.c0.0.truncate(level + 1);
+        self.c1.0.truncate(level + 1);
     }
 
     /// Bytes of [`Ciphertext::to_bytes`] at `level`.

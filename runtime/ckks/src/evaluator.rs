@@ -206,7 +206,7 @@ impl Evaluator {
         needs_level("relinearise", level, 1)?;
         let key = self.key_at("relinearisation", self.keys.relinearisation.as_ref(), level)?;
         let specials = key.shape().specials;
-        let digits = self.context.decompose(&d2, specials);
+        let digits = self.context.decompose(&d2, level, specials);
         let [mut u0, mut u1] = self.context.key_product(&digits, key, level);
         drop(digits);
         self.context.add_raised(&mut u0, &d0, specials);
@@ -239,7 +239,7 @@ impl Evaluator {
 
     fn automorphism(&self, x: &Ciphertext, key: &SwitchingKey, galois: u64) -> Ciphertext {
         let (level, specials) = (x.level(), key.shape().specials);
-        let digits = self.context.decompose(&x.c1, specials);
+        let digits = self.context.decompose(&x.c1, level, specials);
         let [mut u0, u1] = self.context.key_product(&digits, key, level);
         self.context.add_raised(&mut u0, &x.c0, specials);
         let [c0, c1] = [u0, u1].map(|u| self.permute(&self.context.divide(u, level, 0, specials), galois));

@@ -8,13 +8,16 @@ use crate::Context;
 use rayon::prelude::*;
 
 impl Context {
-    /// The digits of `c` at its level, each extended to all of q_0..q_level and `specials` special
+    /// The digits of `c` modulo q_0..q_level, each extended to all of q_0..q_level and `specials` special
     /// primes, in evaluation form.
-    pub(crate) fn decompose(&self, c: &Evaluations, specials: usize) -> Vec<Limbs> {
-        let level = c.0.count() - 1;
+    pub(crate) fn decompose(&self, c: &Evaluations, level: usize, specials: usize) -> Vec<Limbs> {
         let basis = self.basis(level, specials);
         let n = self.n();
-        let coefficients = c.clone().into_coefficients(&basis[..=level]).0;
+        let mut coefficients = Limbs::dirty(n, level + 1);
+        coefficients.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
+            limb.copy_from_slice(c.0.limb(i));
+            table.inverse(limb);
+        });
         let prepared: Vec<_> = (0..self.digits(level))
             .into_par_iter()
             .map(|d| {
@@ -92,24 +95,22 @@ impl Context {
         let src: Vec<&[u64]> = (kept..x.count()).map(|i| x.limb(i)).collect();
         division.conversion.prepare(&src, &mut scaled.iter_mut().collect::<Vec<_>>(), &mut quotient);
         let scaled: Vec<&[u64]> = scaled.iter().collect();
-        let mut out = Limbs::dirty(n, kept);
-        out.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
+        x.truncate(kept);
+        x.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
             let mut remainder = Buffer::dirty(n);
             division.conversion.convert_limb(i, &scaled, &quotient, &mut remainder);
             table.forward(&mut remainder);
-            limb.copy_from_slice(x.limb(i));
             kernels::sub_mul_scalar(table.modulus(), limb, &remainder, division.inverse[i]);
         });
-        Evaluations(out)
+        Evaluations(x)
     }
 
     /// Adds P * c to the ciphertext limbs of `x`, P the product of the special primes.
     pub(crate) fn add_raised(&self, x: &mut Limbs, c: &Evaluations, specials: usize) {
-        let level = c.0.count() - 1;
-        let basis = self.basis(level, specials);
-        x.par_iter_mut().zip(c.0.iter().collect::<Vec<_>>()).zip(&basis).for_each(|((limb, c), table)| {
+        let basis = self.basis(x.count() - specials - 1, 0);
+        x.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
             let m = table.modulus();
-            kernels::mul_scalar_add_assign(m, limb, c, self.special_product(m, specials));
+            kernels::mul_scalar_add_assign(m, limb, c.0.limb(i), self.special_product(m, specials));
         });
     }
 

@@ -89,12 +89,10 @@ impl Evaluator {
     pub fn transform(&self, transform: &LinearTransform, x: &Ciphertext) -> Result<Ciphertext, Error> {
         let (context, level) = (self.context(), transform.level);
         needs_level("transform", x.level(), level)?;
-        let mut x = x.clone();
-        x.drop_to(level);
         let specials = context.specials();
         let babies = transform.babies.iter().map(|&b| self.step(b, level)).collect::<Result<Vec<_>, _>>()?;
-        let digits = context.decompose(&x.c1, specials);
-        let mut sums = self.inner_sums(transform, &x, &digits, &babies);
+        let digits = context.decompose(&x.c1, level, specials);
+        let mut sums = self.inner_sums(transform, x, &digits, &babies);
         drop(digits);
 
         let mut out: Option<[Limbs; 2]> = None;
@@ -192,7 +190,7 @@ impl Evaluator {
     fn rotate_raised(&self, u0: Limbs, u1: Limbs, step: &Step<'_>, level: usize) -> [Limbs; 2] {
         let (context, specials) = (self.context(), self.context().specials());
         let c1 = context.divide(u1, level, 0, specials);
-        let digits = context.decompose(&c1, specials);
+        let digits = context.decompose(&c1, level, specials);
         let [mut v0, v1] = context.key_product(&digits, step.key, level);
         let basis = context.basis(level, specials);
         v0.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {

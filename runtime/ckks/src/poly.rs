@@ -5,21 +5,21 @@ use crate::ring::NttTable;
 use rayon::prelude::*;
 
 /// Limb after limb, N words each, residues in [0, q_i).
-#[derive(Clone)]
 pub struct Limbs {
     n: usize,
+    count: usize,
     words: Buffer,
 }
 
 impl Limbs {
     /// `count` limbs of unspecified content.
     pub fn dirty(n: usize, count: usize) -> Self {
-        Self { n, words: Buffer::dirty(n * count) }
+        Self { n, count, words: Buffer::dirty(n * count) }
     }
 
     /// `count` limbs of zeros.
     pub fn zeroed(n: usize, count: usize) -> Self {
-        Self { n, words: Buffer::zeroed(n * count) }
+        Self { n, count, words: Buffer::zeroed(n * count) }
     }
 
     /// Ring degree N.
@@ -29,11 +29,17 @@ impl Limbs {
 
     /// Number of limbs.
     pub fn count(&self) -> usize {
-        self.words.len() / self.n
+        self.count
+    }
+
+    /// Forgets all but the first `count` limbs; their memory stays with the buffer.
+    pub fn truncate(&mut self, count: usize) {
+        self.count = self.count.min(count);
     }
 
     /// Limb `i`.
     pub fn limb(&self, i: usize) -> &[u64] {
+        debug_assert!(i < self.count);
         &self.words[i * self.n..(i + 1) * self.n]
     }
 
@@ -44,29 +50,25 @@ impl Limbs {
 
     /// Limbs in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u64]> {
-        self.words.chunks_exact(self.n)
+        self.words[..self.count * self.n].chunks_exact(self.n)
     }
 
     /// Limbs in order, in parallel.
     pub fn par_iter_mut(&mut self) -> rayon::slice::ChunksExactMut<'_, u64> {
-        self.words.par_chunks_exact_mut(self.n)
+        self.words[..self.count * self.n].par_chunks_exact_mut(self.n)
     }
 
     /// Limbs in order.
     pub fn iter_mut(&mut self) -> std::slice::ChunksExactMut<'_, u64> {
-        self.words.chunks_exact_mut(self.n)
+        self.words[..self.count * self.n].chunks_exact_mut(self.n)
     }
+}
 
-    /// All words.
-    pub fn words(&self) -> &[u64] {
-        &self.words
-    }
-
-    /// The first `count` limbs.
-    pub fn prefix(&self, count: usize) -> Self {
-        let mut out = Self::dirty(self.n, count);
-        out.words.copy_from_slice(&self.words[..count * self.n]);
-        out
+impl Clone for Limbs {
+    fn clone(&self) -> Self {
+        let mut copy = Self::dirty(self.n, self.count);
+        copy.par_iter_mut().enumerate().for_each(|(i, limb)| limb.copy_from_slice(self.limb(i)));
+        copy
     }
 }
 

@@ -110,7 +110,7 @@ impl Evaluator {
         let q = self.context().q(level + 1).value() as f64;
         let quotient = self.series(powers, &quotient, leaf, level + 1, scale / giant_scale * q)?;
         let quotient = self.finish(quotient, scale / giant_scale)?;
-        let mut product = self.tensor(&quotient, &dropped(&powers.known[&split], level));
+        let mut product = self.tensor(&quotient, &powers.known[&split]);
         product.scale = scale;
         match self.series(powers, &remainder, leaf, level, scale)? {
             Partial::Linear(remainder) => {
@@ -179,12 +179,6 @@ impl Evaluator {
 enum Partial {
     Linear(Ciphertext),
     Quadratic(Product),
-}
-
-fn dropped(x: &Ciphertext, level: usize) -> Ciphertext {
-    let mut out = x.clone();
-    out.drop_to(level);
-    out
 }
 
 /// p = quotient * T_split + remainder, for split <= degree < 2 split.

@@ -52,12 +52,17 @@ impl BootstrapShape {
     }
 }
 
-/// A bootstrap with its encoded transforms. At N = 2^15 these are some 2 GB: share it.
+/// A bootstrap with its encoded transforms. At N = 2^15 these are a gigabyte: share it.
 pub struct Bootstrapper {
+    circuit: Arc<Circuit>,
+    cts: Vec<LinearTransform>,
+}
+
+/// What bootstraps with different permutations have in common.
+struct Circuit {
     context: Arc<Context>,
     shape: BootstrapShape,
     stc: Vec<LinearTransform>,
-    cts: Vec<LinearTransform>,
     cosine: Vec<f64>,
     /// q_0/4 in the even coefficients, modulo q_0.
     quarter: Evaluations,
@@ -71,6 +76,61 @@ impl Bootstrapper {
     /// # Errors
     /// When the shape does not fit the ring or its levels, or the permutation splits a block.
     pub fn new(context: &Arc<Context>, shape: BootstrapShape, permutation: Option<&[usize]>) -> Result<Self, Error> {
+        let circuit = Arc::new(Circuit::new(context, shape)?);
+        let cts = circuit.coefficients_to_slots(permutation)?;
+        Ok(Self { circuit, cts })
+    }
+
+    /// The same bootstrap with another permutation; shares what does not depend on it.
+    ///
+    /// # Errors
+    /// When the permutation splits a block.
+    pub fn permuted(&self, permutation: Option<&[usize]>) -> Result<Self, Error> {
+        let cts = self.circuit.coefficients_to_slots(permutation)?;
+        Ok(Self { circuit: self.circuit.clone(), cts })
+    }
+
+    /// The shape it was made for.
+    pub fn shape(&self) -> &BootstrapShape {
+        &self.circuit.shape
+    }
+
+    /// Rotations it needs, with the level of each.
+    pub fn rotations(&self) -> Vec<(usize, usize)> {
+        let levels = (1..=self.circuit.stc.len()).rev().chain((0..=self.circuit.context.top()).rev());
+        let at = |(transform, level): (&LinearTransform, usize)| {
+            transform.rotations().into_iter().map(move |steps| (steps, level)).collect::<Vec<_>>()
+        };
+        self.circuit.stc.iter().chain(&self.cts).zip(levels).flat_map(at).collect()
+    }
+
+    /// P(cos((pi/2)(1 + rho v))) for the real slots v of `x`, |v| <= 1, with P a Chebyshev series;
+    /// the result has scale `scale`.
+    ///
+    /// # Errors
+    /// When the operand's level or scale is not the shape's, P is constant or too deep, or a key is
+    /// missing.
+    pub fn activate(&self, e: &Evaluator, x: &Ciphertext, series: &[f64], scale: f64) -> Result<Ciphertext, Error> {
+        let y = self.cosine(e, x)?;
+        e.chebyshev(&y, series, scale)
+    }
+
+    /// y = cos((pi/2)(1 + rho v)).
+    ///
+    /// # Errors
+    /// As [`Bootstrapper::activate`].
+    pub fn cosine(&self, e: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, Error> {
+        let circuit = &self.circuit;
+        same_scale("bootstrap", x.scale(), circuit.shape.input_scale)?;
+        let low = circuit.stc.iter().try_fold(x.clone(), |x, transform| e.transform(transform, &x))?;
+        let raised = circuit.mod_raise(e, low)?;
+        let z = self.cts.iter().try_fold(raised, |x, transform| e.transform(transform, &x))?;
+        circuit.cosine(e, &e.add(&z, &e.conjugate(&z)?)?)
+    }
+}
+
+impl Circuit {
+    fn new(context: &Arc<Context>, shape: BootstrapShape) -> Result<Self, Error> {
         let top = context.top();
         let half_slots = context.n() / 4;
         let total = |radices: &[u32]| radices.iter().sum::<u32>();
@@ -104,17 +164,6 @@ impl Bootstrapper {
             .map(|(i, group)| LinearTransform::new(context, group.diagonals, group.giant, shape.stc.len() - i, plain))
             .collect::<Result<_, _>>()?;
 
-        let reached: f64 = (0..shape.cts.len()).map(|i| q(top - i)).product();
-        let wanted = q(top - shape.cts.len());
-        let plain = wanted * reached / (4.0 * q(0) * f64::from(shape.range));
-        let plain = plain.powf(1.0 / shape.cts.len() as f64);
-        let cts = groups
-            .coefficients_to_slots(&shape.cts, permutation)?
-            .into_iter()
-            .enumerate()
-            .map(|(i, group)| LinearTransform::new(context, group.diagonals, group.giant, top - i, plain))
-            .collect::<Result<_, _>>()?;
-
         let quarter = (context.q(0).value() / 4) as i64;
         let coefficients: Vec<i64> = (0..context.n()).map(|k| if k % 2 == 0 { quarter } else { 0 }).collect();
         let basis: Vec<_> = context.basis(top, context.specials()).iter().map(|t| *t.modulus()).collect();
@@ -126,45 +175,27 @@ impl Bootstrapper {
             context: context.clone(),
             shape,
             stc,
-            cts,
         })
     }
 
-    /// The shape it was made for.
-    pub fn shape(&self) -> &BootstrapShape {
-        &self.shape
+    /// The encoded transforms from the raised coefficients back to the slots.
+    fn coefficients_to_slots(&self, permutation: Option<&[usize]>) -> Result<Vec<LinearTransform>, Error> {
+        let (context, shape, top) = (&self.context, &self.shape, self.context.top());
+        let q = |i: usize| context.q(i).value() as f64;
+        let reached: f64 = (0..shape.cts.len()).map(|i| q(top - i)).product();
+        let wanted = q(top - shape.cts.len());
+        let plain = wanted * reached / (4.0 * q(0) * f64::from(shape.range));
+        let plain = plain.powf(1.0 / shape.cts.len() as f64);
+        Groups::new(context.n() / 4)
+            .coefficients_to_slots(&shape.cts, permutation)?
+            .into_iter()
+            .enumerate()
+            .map(|(i, group)| LinearTransform::new(context, group.diagonals, group.giant, top - i, plain))
+            .collect()
     }
 
-    /// Rotations it needs, with the level of each.
-    pub fn rotations(&self) -> Vec<(usize, usize)> {
-        let levels = (1..=self.shape.stc.len()).rev().chain((0..=self.context.top()).rev());
-        let at = |(transform, level): (&LinearTransform, usize)| {
-            transform.rotations().into_iter().map(move |steps| (steps, level)).collect::<Vec<_>>()
-        };
-        self.stc.iter().chain(&self.cts).zip(levels).flat_map(at).collect()
-    }
-
-    /// P(cos((pi/2)(1 + rho v))) for the real slots v of `x`, |v| <= 1, with P a Chebyshev series;
-    /// the result has scale `scale`.
-    ///
-    /// # Errors
-    /// When the operand's level or scale is not the shape's, P is constant or too deep, or a key is
-    /// missing.
-    pub fn activate(&self, e: &Evaluator, x: &Ciphertext, series: &[f64], scale: f64) -> Result<Ciphertext, Error> {
-        let y = self.cosine(e, x)?;
-        e.chebyshev(&y, series, scale)
-    }
-
-    /// y = cos((pi/2)(1 + rho v)).
-    ///
-    /// # Errors
-    /// As [`Bootstrapper::activate`].
-    pub fn cosine(&self, e: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, Error> {
-        same_scale("bootstrap", x.scale(), self.shape.input_scale)?;
-        let low = self.stc.iter().try_fold(x.clone(), |x, transform| e.transform(transform, &x))?;
-        let raised = self.mod_raise(e, low)?;
-        let mut z = self.cts.iter().try_fold(raised, |x, transform| e.transform(transform, &x))?;
-        z = e.add(&z, &e.conjugate(&z)?)?;
+    /// The cosine of the real slots z, which hold 1/K of the number of turns.
+    fn cosine(&self, e: &Evaluator, z: &Ciphertext) -> Result<Ciphertext, Error> {
         // Scales of the double-angle chain, solved backwards: s_i = sqrt(s_{i+1} q).
         let r = self.shape.double_angles as usize;
         let last = z.level().checked_sub(depth(self.shape.cos_degree) + r).ok_or(Error::Level {
@@ -177,7 +208,7 @@ impl Bootstrapper {
         for step in 1..=r {
             scale = (scale * q(last + step)).sqrt();
         }
-        let mut y = e.chebyshev_even(&z, &self.cosine, scale)?;
+        let mut y = e.chebyshev_even(z, &self.cosine, scale)?;
         for _ in 0..r {
             y = e.double_angle(&y)?;
         }
@@ -192,7 +223,7 @@ impl Bootstrapper {
         x.drop_to(0);
         e.zip(&mut x.c0, &self.quarter, kernels::add_assign);
 
-        let digits = context.decompose(&x.c1, 1);
+        let digits = context.decompose(&x.c1, 0, 1);
         let [mut u0, u1] = context.key_product(&digits, &keys.to_sparse, 0);
         context.add_raised(&mut u0, &x.c0, 1);
         let [c0, c1] = [u0, u1].map(|u| context.divide(u, 0, 0, 1));
