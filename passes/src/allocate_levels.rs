@@ -31,7 +31,7 @@ pub const LOG_SCALE: i32 = 30;
 /// [`PassError::Level`] for an operator whose operands stand at the wrong level.
 pub fn allocate_levels(graph: Graph, parameters: &Parameters) -> Result<Program, PassError> {
     let scale = f64::from(LOG_SCALE).exp2();
-    let enter = parameters.bootstrap.stc.len();
+    let enter = parameters.activation_in();
     let mut nodes: Vec<program::Node> = Vec::with_capacity(graph.nodes.len());
     for (value, node) in graph.nodes.into_iter().enumerate() {
         let wrong = |expected: usize, got: usize| PassError::Level {

@@ -107,7 +107,7 @@ const PASSES: [Pass; 7] = [
     Pass {
         name: "choose_parameters",
         run: parameters,
-        verify: |_| Ok(()),
+        verify: verify_parameters,
         dump: dump_parameters,
     },
     Pass {
@@ -267,7 +267,7 @@ fn largest_tensor(steps: &Steps) -> (String, Shape) {
 
 fn layouts(state: &mut State) -> Result<(), PassError> {
     let parameters = state.parameters.as_ref().expect("choose_parameters ran");
-    let slots = 1 << (parameters.log_n - 1);
+    let slots = parameters.slots();
     state.layouts = Some(choose_layouts(
         &state.steps,
         slots,
@@ -309,6 +309,11 @@ fn verify_activations(state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn verify_parameters(state: &State) -> Result<(), String> {
+    let parameters = state.parameters.as_ref().expect("choose_parameters ran");
+    parameters.verify().map_err(|e| e.to_string())
 }
 
 fn verify_slots(state: &State) -> Result<(), String> {

@@ -16,20 +16,7 @@ fn layouts(graph: &hecc_ir::nn::Graph, slots: usize) -> Result<Layouts, PassErro
 
 #[test]
 fn resnet20_diagonals() {
-    let start = std::time::Instant::now();
     let layouts = layouts(&resnet(Style::Folded, 3, 16, 32), 1 << 14).unwrap();
-    println!("{:?}", start.elapsed());
-    for l in &layouts.steps {
-        println!(
-            "{} {:?} {:?}",
-            l.sum.gap,
-            l.activation.twist,
-            l.maps
-                .iter()
-                .map(|m| m.map(|m| (m.diagonals, m.babies, m.giants, m.folds)))
-                .collect::<Vec<_>>()
-        );
-    }
     // Diagonals of every step's maps; 0 is a skip that is only scaled.
     let diagonals: Vec<Vec<usize>> = layouts
         .steps
