@@ -69,19 +69,35 @@ impl Parameters {
     /// The set for one activation of `degree` per bootstrap in the ring `2^log_n`: FBT16 for 16, the
     /// chain of FBT15 for every other ring. Secure only from log_n = 15 on; smaller rings are for
     /// tests. `log_n` is 10 to 17.
+    ///
+    /// Coefficients-to-slots goes in three groups, which halves its work for one more level, unless
+    /// only two keep the set within the 128-bit limit. Special primes need a margin of some 8 bits over
+    /// a digit for key switching to add less noise than a rescale.
     pub fn fused(log_n: u32, degree: usize) -> Self {
-        let (half, rest) = ((log_n - 2) / 2, (log_n - 1) / 2);
+        let three = Self::fused_in_groups(log_n, degree, 3);
+        match max_log_qp(log_n) {
+            Some(limit) if log_n >= 15 && three.log_qp(three.top()) > limit => {
+                Self::fused_in_groups(log_n, degree, 2)
+            }
+            _ => three,
+        }
+    }
+
+    fn fused_in_groups(log_n: u32, degree: usize, groups: u32) -> Self {
+        let stages = log_n - 2;
         let bootstrap = Bootstrap {
-            stc: vec![half, rest],
-            cts: vec![rest, half],
+            stc: vec![stages / 2, stages.div_ceil(2)],
+            cts: (0..groups)
+                .map(|i| (stages + groups - 1 - i) / groups)
+                .collect(),
             cos_degree: 30,
             double_angles: 3,
             range: 16,
             sparse_weight: 32,
         };
         let (bits, special, digit) = match log_n {
-            16 => ([40, 35, 40, 42], 10, 10),
-            _ => ([32, 30, 34, 35], 4, 5),
+            16 => ([40, 35, 40, 42], [48; 10].as_slice(), 10),
+            _ => ([32, 30, 34, 35], [46; 4].as_slice(), 5),
         };
         let upper =
             bootstrap.cts.len() + depth(bootstrap.cos_degree) + bootstrap.double_angles as usize;
@@ -92,7 +108,7 @@ impl Parameters {
             .flat_map(|(&b, n)| std::iter::repeat_n(b, n))
             .collect();
         let q = ntt_primes(&chain, log_n + 1, &[]);
-        let p = ntt_primes(&vec![48; special], log_n + 1, &q);
+        let p = ntt_primes(special, log_n + 1, &q);
         Self {
             log_n,
             q,
@@ -293,12 +309,12 @@ mod tests {
             assert_eq!(p.activation_out(degree), Some(3));
             assert_eq!(p.activation_in(), 2);
         };
-        check(15, 63, 19, 868.0);
-        check(15, 31, 18, 834.0);
-        check(15, 15, 17, 800.0);
-        check(16, 63, 19, 1285.0);
-        check(12, 15, 17, 800.0);
-        check(11, 15, 17, 800.0);
+        check(15, 63, 19, 860.0);
+        check(15, 31, 19, 861.0);
+        check(15, 15, 18, 827.0);
+        check(16, 63, 20, 1327.0);
+        check(12, 15, 18, 827.0);
+        check(11, 15, 18, 827.0);
     }
 
     #[test]
@@ -319,15 +335,21 @@ mod tests {
             .collect();
         assert_eq!(
             found,
-            [(128, 1024, 17), (127, 16, 16), (127, 16, 2), (128, 1024, 1)]
+            [
+                (32, 2048, 18),
+                (31, 128, 17),
+                (31, 8, 16),
+                (127, 16, 2),
+                (128, 1024, 1)
+            ]
         );
         let keys = p.bootstrap_rotations();
         let level = |steps| keys.iter().find(|k| k.steps == steps).map(|k| k.level);
         assert_eq!(
-            (level(1), level(64), level(1024), level(0)),
-            (Some(16), Some(17), Some(17), None)
+            (level(1), level(16), level(256), level(2048), level(0)),
+            (Some(16), Some(17), Some(18), Some(18), None)
         );
-        assert_eq!(level(16384 - 64), Some(16));
+        assert_eq!(level(16384 - 128), Some(17));
         assert!(keys.is_sorted() && keys.iter().all(|k| k.steps < p.slots()));
     }
 
