@@ -140,7 +140,7 @@ mod tests {
             let entries = certificate(&p, &keys);
             assert!(entries.iter().map(|e| e.key.as_str()).eq(KINDS));
             assert!(entries.iter().all(|e| e.security >= TARGET), "{entries:?}");
-            assert!((entries[5].log_qp - if log_n == 15 { 80.0 } else { 88.0 }).abs() < 0.01);
+            assert!((entries[5].log_qp - if log_n == 15 { 78.0 } else { 88.0 }).abs() < 0.01);
         }
     }
 }

@@ -138,7 +138,7 @@ mod tests {
         let largest = ("conv1", Shape::new(1000, 1, 1));
         assert!(choose_parameters(15, largest, Some(11), false).is_err());
         let p = choose_parameters(15, largest, Some(11), true).unwrap();
-        assert_eq!((p.log_n, twist_granularity(&p)), (11, 16));
+        assert_eq!((p.log_n, twist_granularity(&p)), (11, 64));
         assert!(choose_parameters(15, largest, Some(10), true).is_err());
         assert!(choose_parameters(15, largest, Some(20), true).is_err());
     }
