@@ -1,0 +1,402 @@
+//! The independent checker of a finished plan.
+//!
+//! It derives shapes, levels, scales, units, keys and the certificate anew from the program's operators
+//! and the primes, and shares no code with the passes, the backend or the languages' verifiers. A
+//! disagreement means that the compiler has a bug or that the plan was tampered with.
+
+use std::collections::BTreeMap;
+
+use crate::linear::LinearError;
+use crate::params::ParametersError;
+use crate::plan::{KeyManifest, Plan};
+use crate::program::{Node, Op};
+use crate::security;
+
+/// What is wrong with a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// The parameter set cannot be computed with.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// A node of the program.
+    #[error("v{value} ({name}): {what}")]
+    Node {
+        /// Index of the node.
+        value: usize,
+        /// ONNX name.
+        name: String,
+        /// Expected and got.
+        what: String,
+    },
+    /// The keys are not those the program needs.
+    #[error("keys: {0}")]
+    Keys(String),
+    /// The certificate does not say what the keys are worth.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// Preprocessing does not fit the program's ends.
+    #[error("preprocessing: {0}")]
+    Preprocess(String),
+}
+
+/// Largest number of nodes or maps.
+const MAX_NODES: usize = 10_000;
+/// Largest part by which derived and stored numbers may differ.
+const TOLERANCE: f64 = 1e-6;
+
+type Keys = BTreeMap<usize, usize>;
+
+/// Checks a plan.
+///
+/// # Errors
+/// The first disagreement.
+pub fn check(plan: &Plan) -> Result<(), CheckError> {
+    plan.parameters.verify()?;
+    let nodes = &plan.program.nodes;
+    if nodes.is_empty() || nodes.len().max(plan.program.maps.len()) > MAX_NODES {
+        let what = format!("{} nodes, {} maps", nodes.len(), plan.program.maps.len());
+        return Err(CheckError::Node {
+            value: 0,
+            name: String::new(),
+            what,
+        });
+    }
+    let mut rotations = Keys::new();
+    let mut bootstraps = false;
+    for (value, node) in nodes.iter().enumerate() {
+        let wrong = |what: String| CheckError::Node {
+            value,
+            name: node.name.clone(),
+            what,
+        };
+        check_node(plan, value, &mut rotations).map_err(wrong)?;
+        bootstraps |= matches!(node.op, Op::Activate { .. });
+    }
+    if bootstraps {
+        bootstrap_keys(plan, &mut rotations);
+    }
+    rotations.remove(&0);
+    check_keys(plan, bootstraps, &rotations).map_err(CheckError::Keys)?;
+    check_certificate(plan).map_err(CheckError::Certificate)?;
+    check_ends(plan).map_err(CheckError::Preprocess)
+}
+
+fn expect(what: &str, found: f64, expected: f64) -> Result<(), String> {
+    match (found - expected).abs() <= TOLERANCE * expected.abs() {
+        true => Ok(()),
+        false => Err(format!("{what} is {found}, expected {expected}")),
+    }
+}
+
+/// Levels of a polynomial: halvings until the degree is gone.
+fn levels_of(mut degree: usize) -> usize {
+    let mut levels = 0;
+    while degree > 0 {
+        degree /= 2;
+        levels += 1;
+    }
+    levels
+}
+
+fn need(keys: &mut Keys, steps: usize, level: usize) {
+    let highest = keys.entry(steps).or_insert(level);
+    *highest = level.max(*highest);
+}
+
+fn check_node(plan: &Plan, value: usize, keys: &mut Keys) -> Result<(), String> {
+    let (nodes, node, q) = (
+        &plan.program.nodes,
+        &plan.program.nodes[value],
+        &plan.parameters.q,
+    );
+    let operand = |x: usize| match x < value {
+        true => Ok(&nodes[x]),
+        false => Err(format!("uses v{x} before it exists")),
+    };
+    node.layout.verify().map_err(|e| e.to_string())?;
+    expect(
+        "the number of slots",
+        node.layout.slots as f64,
+        f64::from(1 << (plan.parameters.log_n - 1)),
+    )?;
+    if !(node.unit.is_normal() && node.unit > 0.0 && node.scale.is_normal() && node.level < q.len())
+    {
+        return Err(format!(
+            "unit {}, scale {}, level {} of {}",
+            node.unit,
+            node.scale,
+            node.level,
+            q.len()
+        ));
+    }
+    let room: f64 = q[..=node.level].iter().map(|&q| (q as f64).log2()).sum();
+    if !(1.0..room).contains(&node.scale.log2()) {
+        return Err(format!(
+            "a scale of 2^{:.1} in {room:.0} bits",
+            node.scale.log2()
+        ));
+    }
+    // The level and the plaintext scale of an operator that multiplies once and rescales.
+    let one_down = |x: &Node| {
+        expect("the level", node.level as f64 + 1.0, x.level as f64)?;
+        let plain = node.scale / x.scale * q[x.level] as f64;
+        if plain >= 1024.0 {
+            Ok(())
+        } else {
+            Err(format!("constants at a scale of only {plain}"))
+        }
+    };
+    match &node.op {
+        Op::Input => expect("the input's position", value as f64, 0.0),
+        _ if value == 0 => Err("the first node is not the input".to_string()),
+        Op::Linear { x, map } => {
+            let (x, map) = (
+                operand(*x)?,
+                plan.program.maps.get(*map).ok_or("its map is missing")?,
+            );
+            one_down(x)?;
+            expect("the gain", map.gain, x.unit / node.unit)?;
+            expect("the bias gain", map.bias_gain, 1.0 / node.unit)?;
+            if map.giant == 0 || map.giant > node.layout.slots {
+                return Err(format!("a giant step of {}", map.giant));
+            }
+            let structure = map
+                .offsets(&x.layout, &node.layout)
+                .map_err(|e: LinearError| e.to_string())?;
+            for offset in structure.offsets {
+                need(keys, offset % map.giant, x.level);
+                need(keys, offset / map.giant * map.giant, x.level);
+            }
+            structure
+                .folds
+                .into_iter()
+                .for_each(|steps| need(keys, steps, node.level));
+            Ok(())
+        }
+        Op::MulConst { x, factor } => {
+            let x = operand(*x)?;
+            one_down(x)?;
+            expect("the factor", *factor, x.unit / node.unit)?;
+            if x.layout == node.layout {
+                Ok(())
+            } else {
+                Err("it changes the layout".to_string())
+            }
+        }
+        Op::Add { x, y } => {
+            let kind = |n: &Node| {
+                (
+                    n.level,
+                    n.scale.to_bits(),
+                    n.unit.to_bits(),
+                    n.layout.clone(),
+                )
+            };
+            let same = kind(operand(*x)?) == kind(node) && kind(operand(*y)?) == kind(node);
+            if same {
+                Ok(())
+            } else {
+                Err("operands of another level, scale, unit or layout".to_string())
+            }
+        }
+        Op::Activate {
+            x,
+            coefficients,
+            rho,
+        } => {
+            let (x, b) = (operand(*x)?, &plan.parameters.bootstrap);
+            expect("the operand's level", x.level as f64, b.stc.len() as f64)?;
+            let degree = coefficients.iter().rposition(|c| *c != 0.0).unwrap_or(0);
+            let cosine = b.cts.len() + levels_of(b.cos_degree) + b.double_angles as usize;
+            let end = q.len() as f64 - 1.0 - (cosine + levels_of(degree)) as f64;
+            expect("the level", node.level as f64, end)?;
+            let untwisted = |l: &crate::layout::Layout| crate::layout::Layout {
+                twist: 0,
+                ..l.clone()
+            };
+            let bounded = coefficients.len() == degree + 1 && (1..1024).contains(&degree);
+            let finite = coefficients.iter().all(|c| c.is_finite());
+            if !bounded || !finite || *rho <= 0.0 || *rho > 1.0 {
+                return Err(format!("{} coefficients, rho {rho}", coefficients.len()));
+            }
+            // Coefficients-to-slots moves whole blocks only.
+            let block = 1usize << (plan.parameters.log_n - 2 - b.cts[0]);
+            if untwisted(&x.layout) != untwisted(&node.layout)
+                || (x.layout.twist != node.layout.twist
+                    && [&x.layout, &node.layout]
+                        .iter()
+                        .any(|l| l.twist % block != 0))
+            {
+                return Err(format!(
+                    "it turns {} into {}, in blocks of {block}",
+                    x.layout, node.layout
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Adds the rotations of both transforms. A butterfly stage of half-length s joins slots 0 and s
+/// apart, either way; a group of stages joins all sums of its stages' distances.
+fn bootstrap_keys(plan: &Plan, keys: &mut Keys) {
+    let p = &plan.parameters;
+    let (half, slots) = (1i64 << (p.log_n - 2), 1i64 << (p.log_n - 1));
+    let mut group = |stages: &[i64], wraps: bool, level: usize| {
+        let mut reach = std::collections::BTreeSet::from([0i64]);
+        for s in stages {
+            reach = reach.iter().flat_map(|d| [*d, d + s, d - s]).collect();
+        }
+        let stride = stages.iter().min().copied().unwrap_or(1);
+        let bits = stages.len() as u32 + u32::from(!wraps);
+        let giant = (stride << bits.div_ceil(2)) as usize;
+        for d in reach {
+            let d = d.rem_euclid(if wraps { half } else { slots }) as usize;
+            need(keys, d % giant, level);
+            need(keys, d / giant * giant, level);
+        }
+    };
+    let mut s = half;
+    for (i, &radix) in p.bootstrap.cts.iter().enumerate() {
+        let stages: Vec<i64> = (1..=radix).map(|k| s >> k).collect();
+        s >>= radix;
+        group(&stages, i == 0, p.q.len() - 1 - i);
+    }
+    let groups = p.bootstrap.stc.len();
+    let mut s = 1;
+    for (i, &radix) in p.bootstrap.stc.iter().enumerate() {
+        let stages: Vec<i64> = (0..radix).map(|k| s << k).collect();
+        s <<= radix;
+        group(&stages, i + 1 == groups, groups - i);
+    }
+}
+
+fn check_keys(plan: &Plan, bootstraps: bool, needed: &Keys) -> Result<(), String> {
+    let KeyManifest {
+        rotations,
+        relinearisation,
+        conjugation,
+        encapsulation,
+    } = &plan.keys;
+    let products =
+        bootstraps.then(|| plan.parameters.q.len() - 1 - plan.parameters.bootstrap.cts.len());
+    if (*relinearisation, *conjugation, *encapsulation) != (products, products, bootstraps) {
+        return Err(format!(
+            "relinearisation {relinearisation:?}, conjugation {conjugation:?}, expected {products:?}"
+        ));
+    }
+    if !rotations
+        .iter()
+        .map(|key| (key.steps, key.level))
+        .eq(needed.iter().map(|(&s, &l)| (s, l)))
+    {
+        let wrong = rotations
+            .iter()
+            .find(|key| needed.get(&key.steps) != Some(&key.level));
+        let (found, expected) = (rotations.len(), needed.len());
+        return Err(format!(
+            "{found} rotations, expected {expected}; the first wrong one: {wrong:?}"
+        ));
+    }
+    Ok(())
+}
+
+fn check_certificate(plan: &Plan) -> Result<(), String> {
+    let (p, keys) = (&plan.parameters, &plan.keys);
+    let bits = |primes: &[u64]| {
+        primes
+            .iter()
+            .map(|&prime| (prime as f64).log2())
+            .sum::<f64>()
+    };
+    let at = |level: usize| bits(&p.q[..=level]) + bits(&p.p);
+    let top = p.q.len() - 1;
+    let highest = keys.rotations.iter().map(|key| key.level).max();
+    let expected = [
+        Some((at(top), None)),
+        keys.relinearisation.map(|level| (at(level), None)),
+        keys.conjugation.map(|level| (at(level), None)),
+        highest.map(|level| (at(level), None)),
+        keys.encapsulation.then(|| (at(top), None)),
+        keys.encapsulation.then(|| {
+            (
+                bits(&p.q[..1]) + bits(&p.p[..1]),
+                Some(p.bootstrap.sparse_weight),
+            )
+        }),
+    ];
+    let mut entries = plan.certificate.iter();
+    let mut weakest = f64::INFINITY;
+    for (kind, expected) in security::KINDS.iter().zip(expected) {
+        let Some((log_qp, weight)) = expected else {
+            continue;
+        };
+        let (worth, source) = security::security(p.log_n, log_qp, weight);
+        let secret = weight.map_or("dense ternary".to_string(), |h| {
+            format!("sparse ternary, h = {h}")
+        });
+        let entry = entries
+            .next()
+            .ok_or_else(|| format!("nothing on the key '{kind}'"))?;
+        if (
+            entry.key.as_str(),
+            entry.log_n,
+            entry.secret.as_str(),
+            entry.source.as_str(),
+        ) != (kind, p.log_n, secret.as_str(), source)
+        {
+            return Err(format!(
+                "{} in 2^{}, {}, where '{kind}' belongs",
+                entry.key, entry.log_n, entry.secret
+            ));
+        }
+        expect("log2(QP)", entry.log_qp, log_qp)?;
+        expect("security", entry.security, worth)?;
+        weakest = weakest.min(worth);
+    }
+    if let Some(entry) = entries.next() {
+        return Err(format!("a key '{}' that the plan does not have", entry.key));
+    }
+    if (weakest < 128.0) != plan.insecure {
+        return Err(format!(
+            "the weakest key is worth {weakest:.0} bits, insecure is {}",
+            plan.insecure
+        ));
+    }
+    Ok(())
+}
+
+fn check_ends(plan: &Plan) -> Result<(), String> {
+    let (pre, nodes) = (&plan.preprocess, &plan.program.nodes);
+    let (image, outputs) = (
+        nodes[0].layout.shape,
+        nodes[nodes.len() - 1].layout.shape.elements(),
+    );
+    if [pre.channels, pre.height, pre.width] != [image.c, image.h, image.w] {
+        return Err(format!(
+            "images of {}x{}x{}, the input is {image}",
+            pre.channels, pre.height, pre.width
+        ));
+    }
+    if pre.mean.len() != image.c || pre.std.len() != image.c || pre.std.iter().any(|&s| s <= 0.0) {
+        return Err(format!(
+            "means {:?} and deviations {:?} for {} channels",
+            pre.mean, pre.std, image.c
+        ));
+    }
+    if !pre.classes.is_empty() && pre.classes.len() != outputs {
+        return Err(format!(
+            "{} class names for {outputs} outputs",
+            pre.classes.len()
+        ));
+    }
+    let sane = plan.predicted_seconds >= 0.0 && plan.predicted_seconds.is_finite();
+    if sane {
+        Ok(())
+    } else {
+        Err(format!(
+            "a prediction of {} seconds",
+            plan.predicted_seconds
+        ))
+    }
+}
