@@ -400,3 +400,122 @@ fn check_ends(plan: &Plan) -> Result<(), String> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::RotationKey;
+    use crate::testing::residual_plan;
+
+    #[test]
+    fn every_tampering_is_found() {
+        check(&residual_plan()).unwrap();
+        let refused = |edit: fn(&mut Plan), expect: &str| {
+            let mut plan = residual_plan();
+            edit(&mut plan);
+            let message = check(&plan).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}, expected {expect}");
+        };
+        refused(|p| p.parameters.q[3] += 2, "not a prime");
+        refused(|p| p.program.nodes.clear(), "0 nodes");
+        refused(
+            |p| p.program.nodes[1].level = 3,
+            "v1 (node1): the level is 4, expected 3",
+        );
+        refused(|p| p.program.nodes[1].scale *= 1e-7, "constants at a scale");
+        refused(|p| p.program.nodes[2].scale = f64::NAN, "scale NaN");
+        refused(
+            |p| p.program.nodes[2].scale *= 2.0_f64.powi(100),
+            "in 122 bits",
+        );
+        refused(
+            |p| p.program.nodes[2].level = 4,
+            "the level is 4, expected 3",
+        );
+        refused(|p| p.program.nodes[2].layout.twist = 63, "in blocks of");
+        refused(|p| p.program.nodes[3].unit = 5.5, "the gain is");
+        refused(|p| p.program.maps[0].bias_gain = 1.0, "the bias gain");
+        refused(|p| p.program.maps[0].giant = 0, "giant step of 0");
+        refused(|p| p.program.maps[0].giant = 128, "keys: ");
+        refused(
+            |p| p.program.maps[2].stages = p.program.maps[0].stages.clone(),
+            "weight has",
+        );
+        refused(
+            |p| p.program.nodes[5].op = Op::Add { x: 3, y: 9 },
+            "uses v9 before",
+        );
+        refused(
+            |p| p.program.nodes[5].op = Op::Add { x: 3, y: 2 },
+            "operands of another",
+        );
+        refused(
+            |p| p.program.nodes[4].op = Op::Input,
+            "the input's position",
+        );
+        refused(
+            |p| p.program.nodes[13].op = Op::MulConst { x: 10, factor: 0.7 },
+            "the factor",
+        );
+        refused(
+            |p| {
+                if let Op::Activate { coefficients, .. } = &mut p.program.nodes[2].op {
+                    coefficients.truncate(8)
+                }
+            },
+            "the level is 3, expected 4",
+        );
+        refused(
+            |p| {
+                if let Op::Activate { rho, .. } = &mut p.program.nodes[2].op {
+                    *rho = 1.5
+                }
+            },
+            "rho 1.5",
+        );
+        refused(
+            |p| {
+                p.keys.rotations.pop();
+            },
+            "keys: ",
+        );
+        refused(|p| p.keys.rotations[0].level += 1, "the first wrong one");
+        refused(
+            |p| {
+                p.keys.rotations.push(RotationKey {
+                    steps: 1023,
+                    level: 1,
+                })
+            },
+            "keys: ",
+        );
+        refused(|p| p.keys.conjugation = None, "conjugation None");
+        refused(|p| p.keys.encapsulation = false, "keys: ");
+        refused(|p| p.insecure = false, "insecure is false");
+        refused(|p| p.certificate[3].security = 128.0, "security is 128");
+        refused(|p| p.certificate[5].log_qp = 60.0, "log2(QP)");
+        refused(
+            |p| p.certificate[5].secret = "dense ternary".to_string(),
+            "where 'dense to sparse' belongs",
+        );
+        refused(
+            |p| {
+                p.certificate.pop();
+            },
+            "nothing on the key 'dense to sparse'",
+        );
+        refused(
+            |p| p.certificate.push(p.certificate[0].clone()),
+            "does not have",
+        );
+        refused(|p| p.preprocess.width = 9, "8x9");
+        refused(|p| p.preprocess.std[1] = 0.0, "deviations");
+        refused(
+            |p| {
+                p.preprocess.classes.pop();
+            },
+            "9 class names for 10",
+        );
+        refused(|p| p.predicted_seconds = -1.0, "-1 seconds");
+    }
+}

@@ -527,3 +527,132 @@ fn take(constants: &mut &[u8], count: usize) -> Result<Vec<f32>, String> {
         None => Ok(values),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, residual_plan};
+
+    /// The file for a body, with a hash that fits.
+    fn sealed(body: &[u8]) -> Vec<u8> {
+        [
+            &MAGIC[..],
+            &VERSION.to_le_bytes(),
+            blake3::hash(body).as_bytes(),
+            body,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_plan_survives_its_bytes() {
+        let plan = residual_plan();
+        let bytes = plan.to_bytes();
+        assert_eq!(Plan::from_bytes(&bytes).unwrap(), plan);
+        assert_eq!(plan.id(), *blake3::hash(&bytes).as_bytes());
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let bytes = residual_plan().to_bytes();
+        let refused = |bytes: &[u8], expect: &str| {
+            let message = Plan::from_bytes(bytes).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        for length in (0..200).chain((200..bytes.len()).step_by(97)) {
+            refused(
+                &bytes[..length],
+                if length < 8 {
+                    "not a hecc plan"
+                } else {
+                    "damaged"
+                },
+            );
+        }
+        let mut random = Random::new(6);
+        for _ in 0..200 {
+            let mut bytes = bytes.clone();
+            let at = random.next() as usize % bytes.len();
+            bytes[at] ^= 1 << (random.next() % 8);
+            assert!(Plan::from_bytes(&bytes).is_err());
+        }
+        let mut other = bytes.clone();
+        other[8] = 9;
+        refused(&other, "a plan of format 9");
+        refused(&[bytes.as_slice(), &[0]].concat(), "damaged");
+    }
+
+    #[test]
+    fn malformed_bodies_under_a_right_hash_are_errors() {
+        let body = residual_plan().to_bytes()[HEADER..].to_vec();
+        let mut random = Random::new(8);
+        for round in 0..1000 {
+            let mut body = body.clone();
+            // Structure comes first: the last three quarters of the body are weights.
+            let at = random.next() as usize % (body.len() / if round % 4 == 0 { 1 } else { 6 });
+            match round % 3 {
+                0 => body[at] ^= 1 << (random.next() % 8),
+                1 => body[at] = 0xff,
+                _ => body.truncate(at),
+            }
+            // A flipped bit of a weight or a name makes another plan; everything else is refused.
+            if let Ok(plan) = Plan::from_bytes(&sealed(&body)) {
+                assert_eq!(plan.to_bytes(), sealed(&body));
+            }
+        }
+    }
+
+    #[test]
+    fn claims_are_bounded() {
+        let refused = |edit: fn(&mut wire::Plan), expect: &str| {
+            let plan = residual_plan();
+            let envelope = wire::Envelope::decode(&plan.to_bytes()[HEADER..]).unwrap();
+            let mut structure = structure(&plan);
+            edit(&mut structure);
+            let body = wire::Envelope {
+                plan: structure.encode_to_vec(),
+                ..envelope
+            }
+            .encode_to_vec();
+            let message = Plan::from_bytes(&sealed(&body)).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}, expected {expect}");
+        };
+        refused(
+            |p| p.maps[0].stages[0].constants[0] = 1 << 32,
+            "constants claimed",
+        );
+        refused(
+            |p| p.maps[0].stages[0].constants[0] = u64::MAX,
+            "an integer of",
+        );
+        refused(
+            |p| p.maps[0].stages[0].integers[0] = 1 << 32,
+            "output channels of 4294967296",
+        );
+        refused(
+            |p| p.maps[0].stages[0].integers.clear(),
+            "0 integers, expected 12",
+        );
+        refused(|p| p.maps[0].stages[0].op = 99, "linear operator 99");
+        refused(|p| p.maps.truncate(7), "nothing uses");
+        refused(|p| p.maps[0].gain = f64::NAN, "NaN");
+        refused(|p| p.nodes[0].layout[0] = 1 << 32, "slots");
+        refused(|p| p.nodes[0].layout[1] = 1 << 31, "a size of 0 or over");
+        refused(|p| p.nodes[1].operands[0] = 1 << 31, "before it exists");
+        refused(|p| p.nodes[2].numbers.clear(), "operator 4");
+        refused(|p| p.nodes[2].numbers[3] = f64::INFINITY, "inf");
+        refused(|p| p.parameters = None, "no parameters");
+        refused(
+            |p| p.parameters.as_mut().unwrap().log_n = u32::MAX,
+            "2^4294967295",
+        );
+        refused(
+            |p| p.keys.as_mut().unwrap().levels.clear(),
+            "rotations at 0 levels",
+        );
+        refused(
+            |p| p.nodes = vec![wire::Node::default(); 1 << 21],
+            "of structure, at most",
+        );
+    }
+}

@@ -1,8 +1,13 @@
 //! Inputs for tests: a generator and samples of every linear operator.
 
+use std::collections::BTreeMap;
+
 use crate::layout::Layout;
 use crate::nn::{Linear, Shape};
+use crate::params::Parameters;
+use crate::plan::{KeyManifest, Plan, Preprocess, RotationKey};
 use crate::program::{LinearMap, Node, Op, Program};
+use crate::security;
 
 /// SplitMix64.
 pub struct Random(u64);
@@ -231,4 +236,56 @@ pub fn residual_program() -> Program {
         });
     }
     program
+}
+
+/// A plan of [`residual_program`] on a small insecure ring.
+pub fn residual_plan() -> Plan {
+    let program = residual_program();
+    let parameters = Parameters::fused(11, 15);
+    let mut highest: BTreeMap<usize, usize> = BTreeMap::new();
+    for key in parameters.bootstrap_rotations() {
+        highest.insert(key.steps, key.level);
+    }
+    for node in &program.nodes {
+        if let Op::Linear { x, map } = node.op {
+            let (x, map) = (&program.nodes[x], &program.maps[map]);
+            let offsets = map.offsets(&x.layout, &node.layout).expect("layouts fit");
+            let inside = offsets
+                .rotations(map.giant)
+                .into_iter()
+                .map(|steps| (steps, x.level));
+            let folds = offsets.folds.iter().map(|&steps| (steps, node.level));
+            for (steps, level) in inside.chain(folds) {
+                let entry = highest.entry(steps).or_insert(level);
+                *entry = level.max(*entry);
+            }
+        }
+    }
+    let products = parameters.top() - parameters.bootstrap.cts.len();
+    let keys = KeyManifest {
+        rotations: highest
+            .into_iter()
+            .map(|(steps, level)| RotationKey { steps, level })
+            .collect(),
+        relinearisation: Some(products),
+        conjugation: Some(products),
+        encapsulation: true,
+    };
+    Plan {
+        model: "residual.onnx".to_string(),
+        insecure: true,
+        certificate: security::certificate(&parameters, &keys),
+        preprocess: Preprocess {
+            mean: vec![0.5; 3],
+            std: vec![0.25; 3],
+            width: 8,
+            height: 8,
+            channels: 3,
+            classes: (0..10).map(|i| format!("class {i}")).collect(),
+        },
+        program,
+        keys,
+        parameters,
+        predicted_seconds: 1.5,
+    }
 }
