@@ -1,8 +1,8 @@
 //! Encryption under the secret, and decryption.
 
+use crate::SecretKey;
 use crate::sampling;
 use crate::secret::SecretPoly;
-use crate::SecretKey;
 use hecc_ckks::poly::Evaluations;
 use hecc_ckks::ring::kernels;
 use hecc_ckks::uniform::Seed;
@@ -37,12 +37,17 @@ pub fn encrypt_complex(
     scale: f64,
 ) -> Result<SeededCiphertext, Error> {
     let mut entropy = [0; 32];
-    OsRng.try_fill_bytes(&mut entropy).map_err(|e| Error::Encoding(format!("no randomness: {e}")))?;
+    OsRng
+        .try_fill_bytes(&mut entropy)
+        .map_err(|e| Error::Encoding(format!("no randomness: {e}")))?;
     let mut rng = ChaCha20Rng::from_seed(entropy);
     let mut seed = Seed::default();
     rng.fill_bytes(&mut seed);
     let mut integers = context.embedding().encode(values, scale)?;
-    integers.iter_mut().zip(sampling::error(&mut rng, context.n()).iter()).for_each(|(x, e)| *x += e);
+    integers
+        .iter_mut()
+        .zip(sampling::error(&mut rng, context.n()).iter())
+        .for_each(|(x, e)| *x += e);
     let plain = context.lift(&integers, level, 0);
     let mut c0 = SeededCiphertext::mask(context, level, &seed);
     let key = secret.lift(context, level, 0);
@@ -57,11 +62,18 @@ pub fn encrypt_complex(
 
 /// The real parts of the slots.
 pub fn decrypt(context: &Context, secret: &SecretKey, ciphertext: &Ciphertext) -> Vec<f64> {
-    decrypt_complex(context, secret, ciphertext).into_iter().map(|z| z.re).collect()
+    decrypt_complex(context, secret, ciphertext)
+        .into_iter()
+        .map(|z| z.re)
+        .collect()
 }
 
 /// The slots.
-pub fn decrypt_complex(context: &Context, secret: &SecretKey, ciphertext: &Ciphertext) -> Vec<Complex64> {
+pub fn decrypt_complex(
+    context: &Context,
+    secret: &SecretKey,
+    ciphertext: &Ciphertext,
+) -> Vec<Complex64> {
     // Coefficients of a message are far below 2^120, so a few limbs determine them.
     let mut ciphertext = ciphertext.clone();
     let mut bits = 0.0;
@@ -81,9 +93,16 @@ pub fn decrypt_complex(context: &Context, secret: &SecretKey, ciphertext: &Ciphe
         table.inverse(limb);
     }
     let coefficients: Vec<f64> = (0..context.n())
-        .map(|j| centred(context, &(0..=level).map(|i| sum.0.0.limb(i)[j]).collect::<Vec<_>>()))
+        .map(|j| {
+            centred(
+                context,
+                &(0..=level).map(|i| sum.0.0.limb(i)[j]).collect::<Vec<_>>(),
+            )
+        })
         .collect();
-    context.embedding().decode(&coefficients, ciphertext.scale())
+    context
+        .embedding()
+        .decode(&coefficients, ciphertext.scale())
 }
 
 /// The centred integer with these residues modulo q_0, q_1, .. (mixed radix).
@@ -92,9 +111,16 @@ fn centred(context: &Context, residues: &[u64]) -> f64 {
     for (i, &r) in residues.iter().enumerate() {
         let m = context.q(i);
         let product = m.reduce_i128(modulus);
-        let digit = m.mul(m.sub(r, m.reduce_i128(value)), m.inv_vartime(product).unwrap_or(1));
+        let digit = m.mul(
+            m.sub(r, m.reduce_i128(value)),
+            m.inv_vartime(product).unwrap_or(1),
+        );
         value += i128::from(digit) * modulus;
         modulus *= i128::from(m.value());
     }
-    if value > modulus / 2 { (value - modulus) as f64 } else { value as f64 }
+    if value > modulus / 2 {
+        (value - modulus) as f64
+    } else {
+        value as f64
+    }
 }

@@ -23,10 +23,17 @@ impl<'a> KeyGenerator<'a> {
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn new(context: &'a Context, secret: &'a SecretKey) -> Result<Self, rand::rand_core::OsError> {
+    pub fn new(
+        context: &'a Context,
+        secret: &'a SecretKey,
+    ) -> Result<Self, rand::rand_core::OsError> {
         let mut seed = [0; 32];
         OsRng.try_fill_bytes(&mut seed)?;
-        Ok(Self { context, secret, rng: ChaCha20Rng::from_seed(seed) })
+        Ok(Self {
+            context,
+            secret,
+            rng: ChaCha20Rng::from_seed(seed),
+        })
     }
 
     /// From s^2 to s, for products at `level` and below.
@@ -68,7 +75,11 @@ impl<'a> KeyGenerator<'a> {
     fn galois(&mut self, galois: u64, level: usize) -> SwitchingKey {
         let inverse = self.context.inverse_element(galois);
         let image = automorphism(self.secret.coefficients(), inverse);
-        self.between(KeyShape::hybrid(self.context, level), self.secret.coefficients(), &image)
+        self.between(
+            KeyShape::hybrid(self.context, level),
+            self.secret.coefficients(),
+            &image,
+        )
     }
 
     fn between(&mut self, shape: KeyShape, from: &SmallPoly, to: &SmallPoly) -> SwitchingKey {
@@ -78,7 +89,12 @@ impl<'a> KeyGenerator<'a> {
     }
 
     /// b_d = -a_d to + e + P g_d from.
-    fn switching_key(&mut self, shape: KeyShape, from: &SecretPoly, to: &SecretPoly) -> SwitchingKey {
+    fn switching_key(
+        &mut self,
+        shape: KeyShape,
+        from: &SecretPoly,
+        to: &SecretPoly,
+    ) -> SwitchingKey {
         let mut seed = Seed::default();
         self.rng.fill_bytes(&mut seed);
         let mut digit = |d| -> Limbs {
@@ -87,16 +103,19 @@ impl<'a> KeyGenerator<'a> {
             let mask = shape.mask(self.context, &seed, d);
             let carried = shape.digit_range(self.context, d);
             let basis = self.context.basis(shape.level, shape.specials);
-            b.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
-                let m = table.modulus();
-                kernels::neg_assign(m, limb);
-                kernels::mul_add_assign(m, limb, mask.limb(i), to.0.0.limb(i));
-                kernels::neg_assign(m, limb);
-                if carried.contains(&i) {
-                    let p = self.context.special_product(m, shape.specials);
-                    kernels::mul_scalar_add_assign(m, limb, from.0.0.limb(i), p);
-                }
-            });
+            b.par_iter_mut()
+                .zip(&basis)
+                .enumerate()
+                .for_each(|(i, (limb, table))| {
+                    let m = table.modulus();
+                    kernels::neg_assign(m, limb);
+                    kernels::mul_add_assign(m, limb, mask.limb(i), to.0.0.limb(i));
+                    kernels::neg_assign(m, limb);
+                    if carried.contains(&i) {
+                        let p = self.context.special_product(m, shape.specials);
+                        kernels::mul_scalar_add_assign(m, limb, from.0.0.limb(i), p);
+                    }
+                });
             b
         };
         let b = (0..shape.digits(self.context)).map(&mut digit).collect();

@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
-mod secret;
-mod sampling;
-mod generate;
 mod encryption;
+mod generate;
+mod sampling;
+mod secret;
 
 pub use encryption::{decrypt, decrypt_complex, encrypt, encrypt_complex};
 pub use generate::KeyGenerator;

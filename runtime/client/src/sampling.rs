@@ -63,6 +63,12 @@ mod tests {
         let variance = |p: &SmallPoly| p.iter().map(|&x| (x * x) as f64).sum::<f64>() / n as f64;
         assert!((variance(&error(&mut rng, n)) - 10.5).abs() < 0.3);
         assert!((variance(&ternary(&mut rng, n)) - 2.0 / 3.0).abs() < 0.02);
-        assert_eq!(sparse_ternary_vartime(&mut rng, n, 32).iter().map(|x| x.abs()).sum::<i64>(), 32);
+        assert_eq!(
+            sparse_ternary_vartime(&mut rng, n, 32)
+                .iter()
+                .map(|x| x.abs())
+                .sum::<i64>(),
+            32
+        );
     }
 }

@@ -48,7 +48,9 @@ impl SecretKey {
     /// The key that `seed` stands for in this ring.
     pub fn from_seed(context: &Context, seed: &SecretSeed) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed.0);
-        Self { coefficients: ternary(&mut rng, context.n()) }
+        Self {
+            coefficients: ternary(&mut rng, context.n()),
+        }
     }
 
     pub(crate) fn coefficients(&self) -> &SmallPoly {

@@ -23,11 +23,25 @@ impl Bench {
     }
     fn encrypt(&self, values: &[f64], level: usize) -> Ciphertext {
         let scale = (1u64 << 35) as f64;
-        encrypt(&self.party.context, &self.party.secret, values, level, scale).unwrap().expand(&self.party.context)
+        encrypt(
+            &self.party.context,
+            &self.party.secret,
+            values,
+            level,
+            scale,
+        )
+        .unwrap()
+        .expand(&self.party.context)
     }
     fn check(&self, what: &str, got: &Ciphertext, expected: &[f64], bits: f64) {
-        let error = error_bits(&decrypt(&self.party.context, &self.party.secret, got), expected);
-        assert!(error < bits, "{what}: error 2^{error:.1}, expected below 2^{bits}");
+        let error = error_bits(
+            &decrypt(&self.party.context, &self.party.secret, got),
+            expected,
+        );
+        assert!(
+            error < bits,
+            "{what}: error 2^{error:.1}, expected below 2^{bits}"
+        );
     }
 }
 
@@ -39,12 +53,18 @@ fn ring_operations() {
     let (a, b) = (ramp(slots, 1), ramp(slots, 2));
     for level in [3, 8, e.context().top()] {
         let (x, y) = (bench.encrypt(&a, level), bench.encrypt(&b, level));
-        let pairs = |f: fn(f64, f64) -> f64| a.iter().zip(&b).map(|(a, b)| f(*a, *b)).collect::<Vec<_>>();
+        let pairs =
+            |f: fn(f64, f64) -> f64| a.iter().zip(&b).map(|(a, b)| f(*a, *b)).collect::<Vec<_>>();
         bench.check("fresh", &x, &a, -20.0);
         bench.check("add", &e.add(&x, &y).unwrap(), &pairs(|a, b| a + b), -20.0);
         bench.check("sub", &e.sub(&x, &y).unwrap(), &pairs(|a, b| a - b), -20.0);
         bench.check("mul", &e.mul(&x, &y).unwrap(), &pairs(|a, b| a * b), -18.0);
-        bench.check("double_angle", &e.double_angle(&x).unwrap(), &pairs(|a, _| 2.0 * a * a - 1.0), -17.0);
+        bench.check(
+            "double_angle",
+            &e.double_angle(&x).unwrap(),
+            &pairs(|a, _| 2.0 * a * a - 1.0),
+            -17.0,
+        );
         let third = e.mul_const(&x, 1.0 / 3.0, 3e9).unwrap();
         assert_eq!(third.scale(), 3e9);
         bench.check("mul_const", &third, &pairs(|a, _| a / 3.0), -15.0);
@@ -61,29 +81,46 @@ fn ring_operations() {
         e.mul_i(&mut turned);
         let conjugate = e.conjugate(&turned).unwrap();
         let got = decrypt_complex(&bench.party.context, &bench.party.secret, &conjugate);
-        assert!(got.iter().zip(&a).all(|(z, a)| (z - Complex64::new(0.0, -a)).norm() < 1e-5));
+        assert!(
+            got.iter()
+                .zip(&a)
+                .all(|(z, a)| (z - Complex64::new(0.0, -a)).norm() < 1e-5)
+        );
     }
-    assert!(e.rotate(&bench.encrypt(&a, 3), 2).is_err(), "there is no key for 2 steps");
+    assert!(
+        e.rotate(&bench.encrypt(&a, 3), 2).is_err(),
+        "there is no key for 2 steps"
+    );
 }
 
 #[test]
 fn linear_transforms() {
     let giant = 8;
     let offsets = [0, 1, 3, 9, 16, 22, 507];
-    let keys: Vec<usize> = offsets.iter().flat_map(|d| [d % giant, d - d % giant]).filter(|&s| s != 0).collect();
+    let keys: Vec<usize> = offsets
+        .iter()
+        .flat_map(|d| [d % giant, d - d % giant])
+        .filter(|&s| s != 0)
+        .collect();
     let bench = Bench::new(&keys);
     let (context, slots) = (bench.e.context(), bench.e.context().slots());
     let x = ramp(slots, 3);
-    let diagonals: Vec<(usize, Vec<f64>)> = offsets.iter().map(|&d| (d, ramp(slots, d + 10))).collect();
+    let diagonals: Vec<(usize, Vec<f64>)> =
+        offsets.iter().map(|&d| (d, ramp(slots, d + 10))).collect();
     let mut expected = vec![0.0; slots];
     for (d, diagonal) in &diagonals {
         (0..slots).for_each(|s| expected[s] += diagonal[s] * x[(s + d) % slots]);
     }
     for level in [2, 3, 7] {
-        let complex = diagonals.iter().map(|(d, v)| (*d, v.iter().map(|&v| Complex64::from(v)).collect()));
+        let complex = diagonals
+            .iter()
+            .map(|(d, v)| (*d, v.iter().map(|&v| Complex64::from(v)).collect()));
         let q = context.q(level).value() as f64;
         let transform = LinearTransform::new(context, complex, giant, level, q).unwrap();
-        let got = bench.e.transform(&transform, &bench.encrypt(&x, level)).unwrap();
+        let got = bench
+            .e
+            .transform(&transform, &bench.encrypt(&x, level))
+            .unwrap();
         assert_eq!(got.level(), level - 1);
         bench.check("transform", &got, &expected, -13.0);
     }
@@ -95,11 +132,20 @@ fn chebyshev_series() {
     let slots = bench.e.context().slots();
     let x = ramp(slots, 4);
     for degree in [1, 2, 3, 7, 12, 15, 16, 31, 32, 63] {
-        let series: Vec<f64> = ramp(degree + 1, degree).iter().map(|c| (c + 0.01) / (1.0 + degree as f64)).collect();
+        let series: Vec<f64> = ramp(degree + 1, degree)
+            .iter()
+            .map(|c| (c + 0.01) / (1.0 + degree as f64))
+            .collect();
         let expected: Vec<f64> = x.iter().map(|&x| chebyshev_value(&series, x)).collect();
         let scale = (1u64 << 34) as f64 * 1.1;
-        let got = bench.e.chebyshev(&bench.encrypt(&x, 12), &series, scale).unwrap();
-        assert_eq!((got.level(), got.scale()), (12 - hecc_ckks::polynomial::depth(degree), scale));
+        let got = bench
+            .e
+            .chebyshev(&bench.encrypt(&x, 12), &series, scale)
+            .unwrap();
+        assert_eq!(
+            (got.level(), got.scale()),
+            (12 - hecc_ckks::polynomial::depth(degree), scale)
+        );
         bench.check(&format!("degree {degree}"), &got, &expected, -14.0);
     }
 }

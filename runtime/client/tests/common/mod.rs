@@ -23,13 +23,23 @@ pub fn primes(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> (Vec<u64>, Vec<u64>
             ntt_primes(bits, log_n, count, &[]).unwrap()
         });
     }
-    let mut draw = |bits: &[u32]| bits.iter().map(|b| pools.get_mut(b).unwrap().pop().unwrap()).collect::<Vec<_>>();
+    let mut draw = |bits: &[u32]| {
+        bits.iter()
+            .map(|b| pools.get_mut(b).unwrap().pop().unwrap())
+            .collect::<Vec<_>>()
+    };
     (draw(q_bits), draw(p_bits))
 }
 
 pub fn insecure_context(log_n: u32, p_depth: usize) -> Arc<Context> {
     let (q, p) = primes(log_n, &chain(p_depth, 34), &[48; 4]);
-    Context::new(Parameters { log_n, q, p, digit: 5 }).unwrap()
+    Context::new(Parameters {
+        log_n,
+        q,
+        p,
+        digit: 5,
+    })
+    .unwrap()
 }
 
 pub fn shape(log_n: u32) -> BootstrapShape {
@@ -53,7 +63,10 @@ pub struct Party {
 impl Party {
     pub fn new(context: &Arc<Context>) -> Self {
         let secret = SecretKey::from_seed(context, &SecretSeed::random().unwrap());
-        Self { context: context.clone(), secret }
+        Self {
+            context: context.clone(),
+            secret,
+        }
     }
 
     /// Keys for all arithmetic, these rotations (steps, level), and the bootstrap.
@@ -67,7 +80,10 @@ impl Party {
         }
         let keys = EvaluationKeys {
             relinearisation: Some(make.relinearisation(top)),
-            rotations: levels.into_iter().map(|(steps, level)| (steps, make.rotation(steps, level))).collect(),
+            rotations: levels
+                .into_iter()
+                .map(|(steps, level)| (steps, make.rotation(steps, level)))
+                .collect(),
             conjugation: Some(make.conjugation(top)),
             encapsulation: Some(make.encapsulation(32)),
         };
@@ -76,11 +92,17 @@ impl Party {
 }
 
 pub fn ramp(n: usize, seed: usize) -> Vec<f64> {
-    (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f64 / 1001.0 - 1.0).collect()
+    (0..n)
+        .map(|i| ((i * 7919 + seed * 104_729) % 2003) as f64 / 1001.0 - 1.0)
+        .collect()
 }
 
 /// log2 of the largest difference.
 pub fn error_bits(got: &[f64], expected: &[f64]) -> f64 {
-    let worst = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let worst = got
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
     worst.log2()
 }
