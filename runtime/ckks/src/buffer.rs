@@ -42,7 +42,11 @@ pub struct Buffer(Words);
 impl Buffer {
     /// `len` words of unspecified content.
     pub fn dirty(len: usize) -> Self {
-        let kept = POOL.lock().unwrap_or_else(|e| e.into_inner()).get_mut(&len).and_then(Vec::pop);
+        let kept = POOL
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .get_mut(&len)
+            .and_then(Vec::pop);
         Self(kept.unwrap_or_else(|| Words::zeroed(len)))
     }
 
@@ -63,7 +67,11 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let len = self.len();
         let words = std::mem::replace(&mut self.0, Words::Heap(Vec::new()));
-        POOL.lock().unwrap_or_else(|e| e.into_inner()).entry(len).or_default().push(words);
+        POOL.lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .entry(len)
+            .or_default()
+            .push(words);
     }
 }
 

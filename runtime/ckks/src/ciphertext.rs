@@ -65,7 +65,12 @@ impl Ciphertext {
     ///
     /// # Errors
     /// When the length is not that of `level`, or a residue is out of range.
-    pub fn from_bytes(context: &Context, level: usize, scale: f64, bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes(
+        context: &Context,
+        level: usize,
+        scale: f64,
+        bytes: &[u8],
+    ) -> Result<Self, Error> {
         check_level(context, level, scale)?;
         let half = limbs_len(context, level, 0);
         check_len("ciphertext", bytes.len(), 2 * half)?;
@@ -116,11 +121,24 @@ impl SeededCiphertext {
     ///
     /// # Errors
     /// When the length is not that of `level`, or a residue is out of range.
-    pub fn from_bytes(context: &Context, level: usize, scale: f64, bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes(
+        context: &Context,
+        level: usize,
+        scale: f64,
+        bytes: &[u8],
+    ) -> Result<Self, Error> {
         check_level(context, level, scale)?;
-        check_len("seeded ciphertext", bytes.len(), Self::byte_len(context, level))?;
+        check_len(
+            "seeded ciphertext",
+            bytes.len(),
+            Self::byte_len(context, level),
+        )?;
         let (seed, body) = bytes.split_first_chunk().expect("length checked");
-        Ok(Self { c0: Evaluations(unpack_limbs(context, level, 0, body)?), seed: *seed, scale })
+        Ok(Self {
+            c0: Evaluations(unpack_limbs(context, level, 0, body)?),
+            seed: *seed,
+            scale,
+        })
     }
 }
 
@@ -128,19 +146,27 @@ pub(crate) fn check_len(what: &str, got: usize, expected: usize) -> Result<(), E
     if got == expected {
         return Ok(());
     }
-    Err(Error::Malformed(format!("{what} of {got} bytes, expected {expected}")))
+    Err(Error::Malformed(format!(
+        "{what} of {got} bytes, expected {expected}"
+    )))
 }
 
 fn check_level(context: &Context, level: usize, scale: f64) -> Result<(), Error> {
     if level > context.top() || !(scale.is_finite() && scale >= 1.0) {
-        return Err(Error::Malformed(format!("level {level} at scale {scale} does not exist here")));
+        return Err(Error::Malformed(format!(
+            "level {level} at scale {scale} does not exist here"
+        )));
     }
     Ok(())
 }
 
 /// Bytes of packed limbs over q_0..q_level and `specials` special primes.
 pub(crate) fn limbs_len(context: &Context, level: usize, specials: usize) -> usize {
-    context.basis(level, specials).iter().map(|t| packed_len(context.n(), t.modulus())).sum()
+    context
+        .basis(level, specials)
+        .iter()
+        .map(|t| packed_len(context.n(), t.modulus()))
+        .sum()
 }
 
 pub(crate) fn pack_limbs(context: &Context, limbs: &Limbs, level: usize, out: &mut Vec<u8>) {
@@ -150,7 +176,12 @@ pub(crate) fn pack_limbs(context: &Context, limbs: &Limbs, level: usize, out: &m
     }
 }
 
-pub(crate) fn unpack_limbs(context: &Context, level: usize, specials: usize, bytes: &[u8]) -> Result<Limbs, Error> {
+pub(crate) fn unpack_limbs(
+    context: &Context,
+    level: usize,
+    specials: usize,
+    bytes: &[u8],
+) -> Result<Limbs, Error> {
     let basis = context.basis(level, specials);
     let mut limbs = Limbs::dirty(context.n(), basis.len());
     let mut rest = bytes;
@@ -162,16 +193,34 @@ pub(crate) fn unpack_limbs(context: &Context, level: usize, specials: usize, byt
         parts.push((part, *table.modulus()));
         rest = tail;
     }
-    limbs.par_iter_mut().zip(parts).try_for_each(|(limb, (part, m))| unpack(&m, part, limb))?;
+    limbs
+        .par_iter_mut()
+        .zip(parts)
+        .try_for_each(|(limb, (part, m))| unpack(&m, part, limb))?;
     Ok(limbs)
 }
 
 /// Uniform limbs over q_0..q_level and `specials` special primes; limb i is stream (domain, i).
-pub(crate) fn uniform_limbs(context: &Context, level: usize, specials: usize, seed: &Seed, domain: u32) -> Limbs {
+pub(crate) fn uniform_limbs(
+    context: &Context,
+    level: usize,
+    specials: usize,
+    seed: &Seed,
+    domain: u32,
+) -> Limbs {
     let basis = context.basis(level, specials);
     let mut limbs = Limbs::dirty(context.n(), basis.len());
-    limbs.par_iter_mut().zip(basis).enumerate().for_each(|(i, (limb, table))| {
-        uniform::fill(seed, u64::from(domain) << 32 | i as u64, table.modulus(), limb);
-    });
+    limbs
+        .par_iter_mut()
+        .zip(basis)
+        .enumerate()
+        .for_each(|(i, (limb, table))| {
+            uniform::fill(
+                seed,
+                u64::from(domain) << 32 | i as u64,
+                table.modulus(),
+                limb,
+            );
+        });
     limbs
 }

@@ -51,7 +51,10 @@ impl Context {
             return bad(format!("log2 N = {log_n}, supported 4 to 16"));
         }
         let all: Vec<u64> = parameters.q.iter().chain(&parameters.p).copied().collect();
-        if parameters.q.is_empty() || all.len() > 128 || all.iter().collect::<HashSet<_>>().len() != all.len() {
+        if parameters.q.is_empty()
+            || all.len() > 128
+            || all.iter().collect::<HashSet<_>>().len() != all.len()
+        {
             return bad("the moduli must be 1 to 128 distinct primes".into());
         }
         if !parameters.p.is_empty() {
@@ -59,16 +62,26 @@ impl Context {
                 return bad("a key-switching digit must hold at least one prime".into());
             }
             let bits = |primes: &[u64]| primes.iter().map(|&x| (x as f64).log2()).sum::<f64>();
-            let largest = parameters.q.chunks(parameters.digit).map(bits).fold(0.0, f64::max);
+            let largest = parameters
+                .q
+                .chunks(parameters.digit)
+                .map(bits)
+                .fold(0.0, f64::max);
             if largest > bits(&parameters.p) {
-                return bad(format!("a digit of {largest:.1} bits exceeds the special modulus"));
+                return bad(format!(
+                    "a digit of {largest:.1} bits exceeds the special modulus"
+                ));
             }
         }
         let table = |&q: &u64| {
             Modulus::new(q)
                 .filter(|_| is_prime(q))
                 .and_then(|m| NttTable::new(m, log_n))
-                .ok_or_else(|| Error::Parameters(format!("{q} is not an NTT prime below 2^50 for N = 2^{log_n}")))
+                .ok_or_else(|| {
+                    Error::Parameters(format!(
+                        "{q} is not an NTT prime below 2^50 for N = 2^{log_n}"
+                    ))
+                })
         };
         Ok(Arc::new(Self {
             q: parameters.q.iter().map(table).collect::<Result<_, _>>()?,
@@ -147,19 +160,30 @@ impl Context {
     /// Division by the top `dropped` primes of `level` and the first `specials` special primes.
     pub(crate) fn division(&self, level: usize, dropped: usize, specials: usize) -> Arc<Division> {
         cached(&self.divisions, [level, dropped, specials], || {
-            let moduli: Vec<Modulus> = self.basis(level, specials).iter().map(|t| *t.modulus()).collect();
+            let moduli: Vec<Modulus> = self
+                .basis(level, specials)
+                .iter()
+                .map(|t| *t.modulus())
+                .collect();
             let (to, from) = moduli.split_at(level + 1 - dropped);
             let inverse = |m: &Modulus| {
-                let product = from.iter().fold(1, |x, d| m.mul(x, m.reduce_u64(d.value())));
+                let product = from
+                    .iter()
+                    .fold(1, |x, d| m.mul(x, m.reduce_u64(d.value())));
                 m.inv_vartime(product).expect("distinct primes")
             };
-            Division { conversion: BaseConversion::new(from, to), inverse: to.iter().map(inverse).collect() }
+            Division {
+                conversion: BaseConversion::new(from, to),
+                inverse: to.iter().map(inverse).collect(),
+            }
         })
     }
 
     /// The permutation of evaluations that X -> X^galois makes.
     pub(crate) fn permutation(&self, galois: u64) -> Arc<NttPermutation> {
-        cached(&self.permutations, galois, || NttPermutation::new(self.parameters.log_n, galois))
+        cached(&self.permutations, galois, || {
+            NttPermutation::new(self.parameters.log_n, galois)
+        })
     }
 
     /// The Galois element 5^steps mod 2N of a left rotation of the slots.
@@ -193,7 +217,11 @@ impl Context {
     }
 }
 
-fn cached<K: std::hash::Hash + Eq, V>(map: &Mutex<HashMap<K, Arc<V>>>, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+fn cached<K: std::hash::Hash + Eq, V>(
+    map: &Mutex<HashMap<K, Arc<V>>>,
+    key: K,
+    make: impl FnOnce() -> V,
+) -> Arc<V> {
     let mut map = map.lock().unwrap_or_else(|e| e.into_inner());
     map.entry(key).or_insert_with(|| Arc::new(make())).clone()
 }

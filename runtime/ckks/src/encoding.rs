@@ -82,7 +82,11 @@ impl Embedding {
     /// When there are not N/2 values, or a coefficient does not fit 62 bits.
     pub fn encode(&self, values: &[Complex64], scale: f64) -> Result<Vec<i64>, Error> {
         if values.len() != self.slots() {
-            return Err(Error::Encoding(format!("{} values for {} slots", values.len(), self.slots())));
+            return Err(Error::Encoding(format!(
+                "{} values for {} slots",
+                values.len(),
+                self.slots()
+            )));
         }
         let mut a = values.to_vec();
         self.inverse(&mut a);
@@ -90,15 +94,26 @@ impl Embedding {
         let round = |x: f64| {
             let y = (x * scale).round();
             // Written so that NaN fails too.
-            if y.abs() < limit { Ok(y as i64) } else { Err(Error::Encoding(format!("{y:e} does not fit 62 bits"))) }
+            if y.abs() < limit {
+                Ok(y as i64)
+            } else {
+                Err(Error::Encoding(format!("{y:e} does not fit 62 bits")))
+            }
         };
-        a.iter().map(|z| round(z.re)).chain(a.iter().map(|z| round(z.im))).collect()
+        a.iter()
+            .map(|z| round(z.re))
+            .chain(a.iter().map(|z| round(z.im)))
+            .collect()
     }
 
     /// The slots of the polynomial with these real coefficients, divided by `scale`.
     pub fn decode(&self, coefficients: &[f64], scale: f64) -> Vec<Complex64> {
         let (re, im) = coefficients.split_at(self.slots());
-        let mut a: Vec<_> = re.iter().zip(im).map(|(&re, &im)| Complex64::new(re, im) / scale).collect();
+        let mut a: Vec<_> = re
+            .iter()
+            .zip(im)
+            .map(|(&re, &im)| Complex64::new(re, im) / scale)
+            .collect();
         self.forward(&mut a);
         a
     }
@@ -121,7 +136,10 @@ impl Context {
     pub fn lift(&self, coefficients: &[i64], level: usize, specials: usize) -> Evaluations {
         let basis = self.basis(level, specials);
         let mut limbs = Limbs::dirty(self.n(), basis.len());
-        limbs.par_iter_mut().zip(basis).for_each(|(limb, table)| table.forward_from_i64(coefficients, limb));
+        limbs
+            .par_iter_mut()
+            .zip(basis)
+            .for_each(|(limb, table)| table.forward_from_i64(coefficients, limb));
         Evaluations(limbs)
     }
 }
@@ -133,16 +151,24 @@ mod tests {
     #[test]
     fn slots_are_values_at_the_roots() {
         let embedding = Embedding::new(4);
-        let coefficients: Vec<f64> = (0..16).map(|k| ((k * k * 7 + 3) % 11) as f64 - 5.0).collect();
+        let coefficients: Vec<f64> = (0..16)
+            .map(|k| ((k * k * 7 + 3) % 11) as f64 - 5.0)
+            .collect();
         let slots = embedding.decode(&coefficients, 1.0);
         let mut exponent = 1;
         for slot in &slots {
             let zeta = Complex64::from_polar(1.0, PI * exponent as f64 / 16.0);
-            let direct: Complex64 = coefficients.iter().rev().fold(Complex64::ZERO, |x, &c| x * zeta + c);
+            let direct: Complex64 = coefficients
+                .iter()
+                .rev()
+                .fold(Complex64::ZERO, |x, &c| x * zeta + c);
             assert!((slot - direct).norm() < 1e-9, "{slot} {direct}");
             exponent = exponent * 5 % 32;
         }
         let back = embedding.encode(&slots, 1.0).unwrap();
-        assert_eq!(back, coefficients.iter().map(|&c| c as i64).collect::<Vec<_>>());
+        assert_eq!(
+            back,
+            coefficients.iter().map(|&c| c as i64).collect::<Vec<_>>()
+        );
     }
 }

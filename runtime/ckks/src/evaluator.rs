@@ -99,7 +99,8 @@ impl Evaluator {
     /// At level 0.
     pub fn mul_const(&self, x: &Ciphertext, factor: f64, scale: f64) -> Result<Ciphertext, Error> {
         needs_level("mul_const", x.level(), 1)?;
-        let integer = (factor * scale * self.context.q(x.level()).value() as f64 / x.scale).round() as i128;
+        let integer =
+            (factor * scale * self.context.q(x.level()).value() as f64 / x.scale).round() as i128;
         let mut out = x.clone();
         for half in [&mut out.c0, &mut out.c1] {
             self.scale_half(half, integer);
@@ -187,16 +188,22 @@ impl Evaluator {
         let basis = self.context.basis(level, 0);
         let mut out = [(); 3].map(|()| Limbs::dirty(self.context.n(), level + 1));
         let [d0, d1, d2] = &mut out;
-        d0.par_iter_mut().zip(d1.par_iter_mut()).zip(d2.par_iter_mut()).zip(basis).enumerate().for_each(
-            |(i, (((d0, d1), d2), table))| {
+        d0.par_iter_mut()
+            .zip(d1.par_iter_mut())
+            .zip(d2.par_iter_mut())
+            .zip(basis)
+            .enumerate()
+            .for_each(|(i, (((d0, d1), d2), table))| {
                 let m = table.modulus();
                 let [x0, x1, y0, y1] = [&x.c0, &x.c1, &y.c0, &y.c1].map(|half| half.0.limb(i));
                 kernels::mul(m, x0, y0, d0);
                 kernels::dot(m, &[(x0, y1), (x1, y0)], d1);
                 kernels::mul(m, x1, y1, d2);
-            },
-        );
-        Product { halves: out.map(Evaluations), scale: x.scale * y.scale }
+            });
+        Product {
+            halves: out.map(Evaluations),
+            scale: x.scale * y.scale,
+        }
     }
 
     /// Back to degree 1, one level down: P and the top prime are divided away in one rounding.
@@ -212,7 +219,11 @@ impl Evaluator {
         self.context.add_raised(&mut u0, &d0, specials);
         self.context.add_raised(&mut u1, &d1, specials);
         let [c0, c1] = [u0, u1].map(|u| self.context.divide(u, level, 1, specials));
-        Ok(Ciphertext::new(c0, c1, product.scale / self.context.q(level).value() as f64))
+        Ok(Ciphertext::new(
+            c0,
+            c1,
+            product.scale / self.context.q(level).value() as f64,
+        ))
     }
 
     /// Rotates the N/2 slots to the left: slot s takes slot s + steps.
@@ -242,7 +253,8 @@ impl Evaluator {
         let digits = self.context.decompose(&x.c1, level, specials);
         let [mut u0, u1] = self.context.key_product(&digits, key, level);
         self.context.add_raised(&mut u0, &x.c0, specials);
-        let [c0, c1] = [u0, u1].map(|u| self.permute(&self.context.divide(u, level, 0, specials), galois));
+        let [c0, c1] =
+            [u0, u1].map(|u| self.permute(&self.context.divide(u, level, 0, specials), galois));
         Ciphertext::new(c0, c1, x.scale)
     }
 
@@ -250,24 +262,43 @@ impl Evaluator {
     pub(crate) fn permute(&self, x: &Evaluations, galois: u64) -> Evaluations {
         let permutation = self.context.permutation(galois);
         let mut out = Limbs::dirty(self.context.n(), x.0.count());
-        out.par_iter_mut().enumerate().for_each(|(i, limb)| permutation.apply(x.0.limb(i), limb));
+        out.par_iter_mut()
+            .enumerate()
+            .for_each(|(i, limb)| permutation.apply(x.0.limb(i), limb));
         Evaluations(out)
     }
 
     /// The rotation key for `steps`, good at `level`.
     pub(crate) fn rotation_key(&self, steps: usize, level: usize) -> Result<&SwitchingKey, Error> {
-        self.key_at(&format!("rotation by {steps}"), self.keys.rotations.get(&steps), level)
+        self.key_at(
+            &format!("rotation by {steps}"),
+            self.keys.rotations.get(&steps),
+            level,
+        )
     }
 
-    fn key_at<'k>(&self, name: &str, key: Option<&'k SwitchingKey>, level: usize) -> Result<&'k SwitchingKey, Error> {
+    fn key_at<'k>(
+        &self,
+        name: &str,
+        key: Option<&'k SwitchingKey>,
+        level: usize,
+    ) -> Result<&'k SwitchingKey, Error> {
         key.filter(|key| key.shape().level >= level)
             .ok_or_else(|| Error::MissingKey(format!("{name} at level {level}")))
     }
 
     /// x <- f(x, y) limb by limb, over the limbs of x.
-    pub(crate) fn zip(&self, x: &mut Evaluations, y: &Evaluations, f: fn(&Modulus, &mut [u64], &[u64])) {
+    pub(crate) fn zip(
+        &self,
+        x: &mut Evaluations,
+        y: &Evaluations,
+        f: fn(&Modulus, &mut [u64], &[u64]),
+    ) {
         let basis = self.context.basis(x.0.count() - 1, 0);
-        x.0.par_iter_mut().zip(basis).enumerate().for_each(|(i, (limb, table))| f(table.modulus(), limb, y.0.limb(i)));
+        x.0.par_iter_mut()
+            .zip(basis)
+            .enumerate()
+            .for_each(|(i, (limb, table))| f(table.modulus(), limb, y.0.limb(i)));
     }
 }
 
@@ -275,12 +306,20 @@ pub(crate) fn needs_level(operation: &'static str, got: usize, least: usize) -> 
     if got >= least {
         return Ok(());
     }
-    Err(Error::Level { operation, expected: format!("at least level {least}"), got })
+    Err(Error::Level {
+        operation,
+        expected: format!("at least level {least}"),
+        got,
+    })
 }
 
 pub(crate) fn same_scale(operation: &'static str, left: f64, right: f64) -> Result<(), Error> {
     if (left / right - 1.0).abs() <= SCALE_TOLERANCE {
         return Ok(());
     }
-    Err(Error::Scale { operation, left: left.log2(), right: right.log2() })
+    Err(Error::Scale {
+        operation,
+        left: left.log2(),
+        right: right.log2(),
+    })
 }

@@ -29,17 +29,29 @@ pub struct KeyShape {
 impl KeyShape {
     /// A hybrid key with all special primes.
     pub fn hybrid(context: &Context, level: usize) -> Self {
-        Self { level, specials: context.specials(), gadget: Gadget::Hybrid }
+        Self {
+            level,
+            specials: context.specials(),
+            gadget: Gadget::Hybrid,
+        }
     }
 
     /// The key dense -> sparse of the mod-raise: at q_0 p_0 only [BTH22].
     pub fn to_sparse() -> Self {
-        Self { level: 0, specials: 1, gadget: Gadget::Flat }
+        Self {
+            level: 0,
+            specials: 1,
+            gadget: Gadget::Flat,
+        }
     }
 
     /// The keys sparse -> dense after the mod-raise: flat, since the input stays below q_0.
     pub fn to_dense(context: &Context) -> Self {
-        Self { level: context.top(), specials: context.specials(), gadget: Gadget::Flat }
+        Self {
+            level: context.top(),
+            specials: context.specials(),
+            gadget: Gadget::Flat,
+        }
     }
 
     /// Number of digits.
@@ -84,8 +96,16 @@ impl SwitchingKey {
     /// From the computed halves b_d; the uniform ones come from `seed`.
     pub fn new(context: &Context, shape: KeyShape, seed: Seed, b: Vec<Limbs>) -> Self {
         debug_assert_eq!(b.len(), shape.digits(context));
-        let digits = b.into_iter().enumerate().map(|(d, b)| [b, shape.mask(context, &seed, d)]).collect();
-        Self { shape, seed, digits }
+        let digits = b
+            .into_iter()
+            .enumerate()
+            .map(|(d, b)| [b, shape.mask(context, &seed, d)])
+            .collect();
+        Self {
+            shape,
+            seed,
+            digits,
+        }
     }
 
     /// Where it lives.
@@ -109,7 +129,10 @@ impl SwitchingKey {
     /// When the length is not that of `shape`, or a residue is out of range.
     pub fn from_bytes(context: &Context, shape: KeyShape, bytes: &[u8]) -> Result<Self, Error> {
         if shape.level > context.top() || shape.specials > context.specials() {
-            return Err(Error::Malformed(format!("a key at level {} does not exist here", shape.level)));
+            return Err(Error::Malformed(format!(
+                "a key at level {} does not exist here",
+                shape.level
+            )));
         }
         check_len("key", bytes.len(), shape.byte_len(context))?;
         let (seed, body) = bytes.split_first_chunk().expect("length checked");
@@ -123,7 +146,11 @@ impl SwitchingKey {
 
     /// Limb of the key for limb `i` of an operand at `level`: its special primes follow its own top.
     pub(crate) fn limb_index(&self, i: usize, level: usize) -> usize {
-        if i <= level { i } else { i - level + self.shape.level }
+        if i <= level {
+            i
+        } else {
+            i - level + self.shape.level
+        }
     }
 }
 

@@ -43,21 +43,43 @@ impl LinearTransform {
     ///
     /// # Errors
     /// When `level` does not exist, there is no diagonal, or a value does not fit the encoding.
-    pub fn new<D>(context: &Context, diagonals: D, giant: usize, level: usize, scale: f64) -> Result<Self, Error>
+    pub fn new<D>(
+        context: &Context,
+        diagonals: D,
+        giant: usize,
+        level: usize,
+        scale: f64,
+    ) -> Result<Self, Error>
     where
         D: IntoIterator<Item = (usize, Vec<Complex64>)>,
     {
         let slots = context.slots();
         if level == 0 || level > context.top() || giant == 0 {
-            return Err(Error::Parameters(format!("no linear transform at level {level} with giant step {giant}")));
+            return Err(Error::Parameters(format!(
+                "no linear transform at level {level} with giant step {giant}"
+            )));
         }
-        let specials = if level < 2 * context.specials() { 0 } else { context.specials() };
+        let specials = if level < 2 * context.specials() {
+            0
+        } else {
+            context.specials()
+        };
         let diagonals: Vec<_> = diagonals.into_iter().collect();
-        if diagonals.is_empty() || diagonals.iter().any(|(d, values)| *d >= slots || values.len() != slots) {
-            return Err(Error::Parameters(format!("diagonals need offsets below {slots} and {slots} values")));
+        if diagonals.is_empty()
+            || diagonals
+                .iter()
+                .any(|(d, values)| *d >= slots || values.len() != slots)
+        {
+            return Err(Error::Parameters(format!(
+                "diagonals need offsets below {slots} and {slots} values"
+            )));
         }
-        let babies: Vec<usize> =
-            diagonals.iter().map(|(d, _)| d % giant).collect::<BTreeSet<_>>().into_iter().collect();
+        let babies: Vec<usize> = diagonals
+            .iter()
+            .map(|(d, _)| d % giant)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         let encoded: Vec<_> = diagonals
             .into_par_iter()
             .map(|(d, mut values)| {
@@ -70,16 +92,30 @@ impl LinearTransform {
             .collect::<Result<_, Error>>()?;
         let mut blocks: BTreeMap<usize, Block> = BTreeMap::new();
         for (giant, baby, plain) in encoded {
-            let block = blocks.entry(giant).or_insert_with(|| Block { giant, diagonals: Vec::new() });
+            let block = blocks.entry(giant).or_insert_with(|| Block {
+                giant,
+                diagonals: Vec::new(),
+            });
             block.diagonals.push((baby, plain));
         }
-        Ok(Self { level, scale, specials, babies, blocks: blocks.into_values().collect() })
+        Ok(Self {
+            level,
+            scale,
+            specials,
+            babies,
+            blocks: blocks.into_values().collect(),
+        })
     }
 
     /// The rotations it needs keys for, at its level.
     pub fn rotations(&self) -> BTreeSet<usize> {
         let giants = self.blocks.iter().map(|block| block.giant);
-        self.babies.iter().copied().chain(giants).filter(|&steps| steps != 0).collect()
+        self.babies
+            .iter()
+            .copied()
+            .chain(giants)
+            .filter(|&steps| steps != 0)
+            .collect()
     }
 }
 
@@ -94,11 +130,19 @@ impl Evaluator {
     ///
     /// # Errors
     /// When the ciphertext is below the transform's level, or a rotation key is missing.
-    pub fn transform(&self, transform: &LinearTransform, x: &Ciphertext) -> Result<Ciphertext, Error> {
+    pub fn transform(
+        &self,
+        transform: &LinearTransform,
+        x: &Ciphertext,
+    ) -> Result<Ciphertext, Error> {
         let (context, level) = (self.context(), transform.level);
         needs_level("transform", x.level(), level)?;
         let specials = context.specials();
-        let babies = transform.babies.iter().map(|&b| self.step(b, level)).collect::<Result<Vec<_>, _>>()?;
+        let babies = transform
+            .babies
+            .iter()
+            .map(|&b| self.step(b, level))
+            .collect::<Result<Vec<_>, _>>()?;
         let digits = context.decompose(&x.c1, level, specials);
         let sums = if transform.specials == 0 {
             self.inner_sums(transform, &self.rotations(x, &digits, &babies, level))
@@ -112,8 +156,12 @@ impl Evaluator {
             let term = match (self.step(block.giant, level)?, transform.specials) {
                 (None, 0) => [u0, u1].map(|u| self.raise(u, level)),
                 (None, _) => [u0, u1],
-                (Some(step), 0) => self.rotate_sum(self.raise(u0, level), Evaluations(u1), &step, level),
-                (Some(step), _) => self.rotate_sum(u0, context.divide(u1, level, 0, specials), &step, level),
+                (Some(step), 0) => {
+                    self.rotate_sum(self.raise(u0, level), Evaluations(u1), &step, level)
+                }
+                (Some(step), _) => {
+                    self.rotate_sum(u0, context.divide(u1, level, 0, specials), &step, level)
+                }
             };
             out = Some(match out {
                 None => term,
@@ -123,14 +171,19 @@ impl Evaluator {
         let [c0, c1] = out
             .ok_or_else(|| Error::Parameters("an empty transform".into()))?
             .map(|u| context.divide(u, level, 1, specials));
-        Ok(Ciphertext::new(c0, c1, x.scale * transform.scale / context.q(level).value() as f64))
+        Ok(Ciphertext::new(
+            c0,
+            c1,
+            x.scale * transform.scale / context.q(level).value() as f64,
+        ))
     }
 
     /// P u, modulo Q P.
     fn raise(&self, u: Limbs, level: usize) -> Limbs {
         let specials = self.context().specials();
         let mut out = Limbs::zeroed(u.n(), level + 1 + specials);
-        self.context().add_raised(&mut out, &Evaluations(u), specials);
+        self.context()
+            .add_raised(&mut out, &Evaluations(u), specials);
         out
     }
 
@@ -163,14 +216,19 @@ impl Evaluator {
     /// The automorphism of `step`, without the key.
     fn turn(&self, u: &Limbs, step: &Step<'_>) -> Limbs {
         let mut out = Limbs::dirty(u.n(), u.count());
-        out.par_iter_mut().enumerate().for_each(|(i, limb)| step.permutation.apply(u.limb(i), limb));
+        out.par_iter_mut()
+            .enumerate()
+            .for_each(|(i, limb)| step.permutation.apply(u.limb(i), limb));
         out
     }
 
     /// For each block the sum over its diagonals, modulo Q.
     fn inner_sums(&self, transform: &LinearTransform, rotated: &[[Limbs; 2]]) -> Vec<[Limbs; 2]> {
         self.each_limb(transform, |i, _, sums| {
-            let halves: Vec<[&[u64]; 2]> = rotated.iter().map(|[r0, r1]| [r0.limb(i), r1.limb(i)]).collect();
+            let halves: Vec<[&[u64]; 2]> = rotated
+                .iter()
+                .map(|[r0, r1]| [r0.limb(i), r1.limb(i)])
+                .collect();
             self.multiply_limb(transform, i, &halves, sums);
         })
     }
@@ -183,15 +241,23 @@ impl Evaluator {
     ) -> Vec<[Limbs; 2]> {
         let (context, level) = (self.context(), transform.level);
         let (n, basis) = (context.n(), context.basis(level, transform.specials));
-        let mut sums: Vec<[Limbs; 2]> =
-            transform.blocks.iter().map(|_| [(); 2].map(|()| Limbs::dirty(n, basis.len()))).collect();
-        let mut jobs: Vec<Vec<[&mut [u64]; 2]>> = basis.iter().map(|_| Vec::with_capacity(sums.len())).collect();
+        let mut sums: Vec<[Limbs; 2]> = transform
+            .blocks
+            .iter()
+            .map(|_| [(); 2].map(|()| Limbs::dirty(n, basis.len())))
+            .collect();
+        let mut jobs: Vec<Vec<[&mut [u64]; 2]>> = basis
+            .iter()
+            .map(|_| Vec::with_capacity(sums.len()))
+            .collect();
         for [sum0, sum1] in &mut sums {
             for (job, (limb0, limb1)) in jobs.iter_mut().zip(sum0.iter_mut().zip(sum1.iter_mut())) {
                 job.push([limb0, limb1]);
             }
         }
-        jobs.into_par_iter().enumerate().for_each(|(i, sums)| fill(i, basis[i].modulus(), sums));
+        jobs.into_par_iter()
+            .enumerate()
+            .for_each(|(i, sums)| fill(i, basis[i].modulus(), sums));
         sums
     }
 
@@ -203,7 +269,10 @@ impl Evaluator {
         rotated: &[[&[u64]; 2]],
         mut sums: Vec<[&mut [u64]; 2]>,
     ) {
-        let (n, basis) = (self.context().n(), self.context().basis(transform.level, transform.specials));
+        let (n, basis) = (
+            self.context().n(),
+            self.context().basis(transform.level, transform.specials),
+        );
         for start in (0..n).step_by(TILE) {
             let tile = start..n.min(start + TILE);
             for (block, [sum0, sum1]) in transform.blocks.iter().zip(&mut sums) {
@@ -212,10 +281,19 @@ impl Evaluator {
                     .iter()
                     .map(|(baby, plain)| {
                         let [r0, r1] = rotated[*baby];
-                        (&plain.0.limb(i)[tile.clone()], &r0[tile.clone()], &r1[tile.clone()])
+                        (
+                            &plain.0.limb(i)[tile.clone()],
+                            &r0[tile.clone()],
+                            &r1[tile.clone()],
+                        )
                     })
                     .collect();
-                kernels::dot_pair(basis[i].modulus(), &terms, &mut sum0[tile.clone()], &mut sum1[tile.clone()]);
+                kernels::dot_pair(
+                    basis[i].modulus(),
+                    &terms,
+                    &mut sum0[tile.clone()],
+                    &mut sum1[tile.clone()],
+                );
             }
         }
     }
@@ -225,7 +303,9 @@ impl Evaluator {
             return Ok(None);
         }
         let key = self.rotation_key(steps, level)?;
-        let permutation = self.context().permutation(self.context().rotation_element(steps));
+        let permutation = self
+            .context()
+            .permutation(self.context().rotation_element(steps));
         Ok(Some(Step { key, permutation }))
     }
 
@@ -254,7 +334,8 @@ impl Evaluator {
                         }
                         None => {}
                         Some(step) => {
-                            context.key_product_limb(digits, step.key, level, i, m, &mut t0, &mut t1);
+                            context
+                                .key_product_limb(digits, step.key, level, i, m, &mut t0, &mut t1);
                             if i <= level {
                                 kernels::mul_scalar_add_assign(m, &mut t0, x.c0.0.limb(i), p);
                             }
@@ -278,18 +359,24 @@ impl Evaluator {
         let product = context.key_product(&digits, step.key, level);
         let basis = context.basis(level, specials);
         let [mut v0, v1] = product;
-        v0.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
-            kernels::add_assign(table.modulus(), limb, u0.limb(i));
-        });
+        v0.par_iter_mut()
+            .zip(&basis)
+            .enumerate()
+            .for_each(|(i, (limb, table))| {
+                kernels::add_assign(table.modulus(), limb, u0.limb(i));
+            });
         [self.turn(&v0, step), self.turn(&v1, step)]
     }
 
     fn add_raised_pair(&self, mut sum: [Limbs; 2], term: &[Limbs; 2], level: usize) -> [Limbs; 2] {
         let basis = self.context().basis(level, self.context().specials());
         for (sum, term) in sum.iter_mut().zip(term) {
-            sum.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
-                kernels::add_assign(table.modulus(), limb, term.limb(i));
-            });
+            sum.par_iter_mut()
+                .zip(&basis)
+                .enumerate()
+                .for_each(|(i, (limb, table))| {
+                    kernels::add_assign(table.modulus(), limb, term.limb(i));
+                });
         }
         sum
     }

@@ -29,7 +29,11 @@ pub fn pack(m: &Modulus, limb: &[u64], out: &mut Vec<u8>) {
 /// When the length is wrong or a residue is not below the prime.
 pub fn unpack(m: &Modulus, bytes: &[u8], limb: &mut [u64]) -> Result<(), Error> {
     if bytes.len() != packed_len(limb.len(), m) {
-        return Err(Error::Malformed(format!("a limb of {} bytes, expected {}", bytes.len(), packed_len(limb.len(), m))));
+        return Err(Error::Malformed(format!(
+            "a limb of {} bytes, expected {}",
+            bytes.len(),
+            packed_len(limb.len(), m)
+        )));
     }
     let (bits, q) = (m.bits() as usize, m.value());
     let mask = (1u64 << bits) - 1;
@@ -45,7 +49,9 @@ pub fn unpack(m: &Modulus, bytes: &[u8], limb: &mut [u64]) -> Result<(), Error> 
         largest = largest.max(*x);
     }
     if largest >= q {
-        return Err(Error::Malformed(format!("residue {largest} is not below its prime {q}")));
+        return Err(Error::Malformed(format!(
+            "residue {largest} is not below its prime {q}"
+        )));
     }
     Ok(())
 }
@@ -58,7 +64,9 @@ mod tests {
     fn packing_inverts() {
         for q in [97, (1 << 34) - 41, (1 << 50) - 27] {
             let m = Modulus::new(q).unwrap();
-            let limb: Vec<u64> = (0..64).map(|i| (i * 0x9e37_79b9_7f4a_7c15u64) % q).collect();
+            let limb: Vec<u64> = (0..64)
+                .map(|i| (i * 0x9e37_79b9_7f4a_7c15u64) % q)
+                .collect();
             let mut bytes = Vec::new();
             pack(&m, &limb, &mut bytes);
             assert_eq!(bytes.len(), packed_len(64, &m));

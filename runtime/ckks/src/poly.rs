@@ -14,12 +14,20 @@ pub struct Limbs {
 impl Limbs {
     /// `count` limbs of unspecified content.
     pub fn dirty(n: usize, count: usize) -> Self {
-        Self { n, count, words: Buffer::dirty(n * count) }
+        Self {
+            n,
+            count,
+            words: Buffer::dirty(n * count),
+        }
     }
 
     /// `count` limbs of zeros.
     pub fn zeroed(n: usize, count: usize) -> Self {
-        Self { n, count, words: Buffer::zeroed(n * count) }
+        Self {
+            n,
+            count,
+            words: Buffer::zeroed(n * count),
+        }
     }
 
     /// Ring degree N.
@@ -67,7 +75,9 @@ impl Limbs {
 impl Clone for Limbs {
     fn clone(&self) -> Self {
         let mut copy = Self::dirty(self.n, self.count);
-        copy.par_iter_mut().enumerate().for_each(|(i, limb)| limb.copy_from_slice(self.limb(i)));
+        copy.par_iter_mut()
+            .enumerate()
+            .for_each(|(i, limb)| limb.copy_from_slice(self.limb(i)));
         copy
     }
 }
@@ -84,7 +94,10 @@ impl Coefficients {
     /// Forward transform; `tables[i]` belongs to limb i.
     pub fn into_evaluations(mut self, tables: &[&NttTable]) -> Evaluations {
         debug_assert_eq!(tables.len(), self.0.count());
-        self.0.par_iter_mut().zip(tables).for_each(|(limb, table)| table.forward(limb));
+        self.0
+            .par_iter_mut()
+            .zip(tables)
+            .for_each(|(limb, table)| table.forward(limb));
         Evaluations(self.0)
     }
 }
@@ -93,7 +106,10 @@ impl Evaluations {
     /// Inverse transform; `tables[i]` belongs to limb i.
     pub fn into_coefficients(mut self, tables: &[&NttTable]) -> Coefficients {
         debug_assert_eq!(tables.len(), self.0.count());
-        self.0.par_iter_mut().zip(tables).for_each(|(limb, table)| table.inverse(limb));
+        self.0
+            .par_iter_mut()
+            .zip(tables)
+            .for_each(|(limb, table)| table.inverse(limb));
         Coefficients(self.0)
     }
 }

@@ -5,11 +5,11 @@
 //! evaluated at level l + 1 for scale S / scale(T_g) after its own rescale. So every addition sees
 //! equal scales, and no precision goes into corrections [BMTH21, section 3].
 
+use crate::Error;
 use crate::ciphertext::Ciphertext;
 use crate::evaluator::{Evaluator, Product, needs_level};
 use crate::poly::{Evaluations, Limbs};
 use crate::ring::kernels;
-use crate::Error;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -62,14 +62,24 @@ impl Evaluator {
     ///
     /// # Errors
     /// When the degree is 0, there are not enough levels, or the relinearisation key is missing.
-    pub fn chebyshev(&self, x: &Ciphertext, coefficients: &[f64], scale: f64) -> Result<Ciphertext, Error> {
+    pub fn chebyshev(
+        &self,
+        x: &Ciphertext,
+        coefficients: &[f64],
+        scale: f64,
+    ) -> Result<Ciphertext, Error> {
         let degree = coefficients.iter().rposition(|&c| c != 0.0).unwrap_or(0);
         if degree == 0 {
-            return Err(Error::Parameters("a constant is no polynomial to evaluate".into()));
+            return Err(Error::Parameters(
+                "a constant is no polynomial to evaluate".into(),
+            ));
         }
         let depth = depth(degree);
         needs_level("chebyshev", x.level(), depth)?;
-        let mut powers = Powers { evaluator: self, known: BTreeMap::from([(1, x.clone())]) };
+        let mut powers = Powers {
+            evaluator: self,
+            known: BTreeMap::from([(1, x.clone())]),
+        };
         let level = x.level() + 1 - depth;
         let target = scale * self.context().q(level).value() as f64;
         let leaf = if degree < 32 { 4 } else { 8 };
@@ -81,8 +91,16 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`Evaluator::chebyshev`].
-    pub fn chebyshev_even(&self, x: &Ciphertext, coefficients: &[f64], scale: f64) -> Result<Ciphertext, Error> {
-        let mut powers = Powers { evaluator: self, known: BTreeMap::from([(1, x.clone())]) };
+    pub fn chebyshev_even(
+        &self,
+        x: &Ciphertext,
+        coefficients: &[f64],
+        scale: f64,
+    ) -> Result<Ciphertext, Error> {
+        let mut powers = Powers {
+            evaluator: self,
+            known: BTreeMap::from([(1, x.clone())]),
+        };
         needs_level("chebyshev_even", x.level(), 2)?;
         powers.compute(2)?;
         let even: Vec<f64> = coefficients.iter().copied().step_by(2).collect();
@@ -128,9 +146,20 @@ impl Evaluator {
     }
 
     /// sum_k c_k T_k by integer multiples of the powers.
-    fn leaf(&self, powers: &mut Powers<'_>, coefficients: &[f64], level: usize, scale: f64) -> Result<Partial, Error> {
+    fn leaf(
+        &self,
+        powers: &mut Powers<'_>,
+        coefficients: &[f64],
+        level: usize,
+        scale: f64,
+    ) -> Result<Partial, Error> {
         let mut terms = Vec::new();
-        for (k, &c) in coefficients.iter().enumerate().skip(1).filter(|(_, c)| **c != 0.0) {
+        for (k, &c) in coefficients
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, c)| **c != 0.0)
+        {
             powers.compute(k)?;
             terms.push((k, (c * scale / powers.known[&k].scale()).round() as i128));
         }
@@ -138,16 +167,21 @@ impl Evaluator {
         let basis = context.basis(level, 0);
         let combine = |half: fn(&Ciphertext) -> &Evaluations| {
             let mut out = Limbs::zeroed(context.n(), level + 1);
-            out.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
-                let m = table.modulus();
-                let scaled: Vec<(&[u64], u64)> = terms
-                    .iter()
-                    .map(|&(k, integer)| (half(&powers.known[&k]).0.limb(i), m.reduce_i128(integer)))
-                    .collect();
-                if !scaled.is_empty() {
-                    kernels::dot_scalars(m, &scaled, limb);
-                }
-            });
+            out.par_iter_mut()
+                .zip(&basis)
+                .enumerate()
+                .for_each(|(i, (limb, table))| {
+                    let m = table.modulus();
+                    let scaled: Vec<(&[u64], u64)> = terms
+                        .iter()
+                        .map(|&(k, integer)| {
+                            (half(&powers.known[&k]).0.limb(i), m.reduce_i128(integer))
+                        })
+                        .collect();
+                    if !scaled.is_empty() {
+                        kernels::dot_scalars(m, &scaled, limb);
+                    }
+                });
             Evaluations(out)
         };
         let mut sum = Ciphertext::new(combine(|x| &x.c0), combine(|x| &x.c1), scale);
@@ -168,10 +202,14 @@ impl Evaluator {
     fn add_multiple(&self, product: &mut Product, other: &Ciphertext, factor: i128) {
         let basis = self.context().basis(product.halves[0].0.count() - 1, 0);
         for (half, other) in product.halves.iter_mut().zip(other.halves()) {
-            half.0.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
-                let m = table.modulus();
-                kernels::mul_scalar_add_assign(m, limb, other.0.limb(i), m.reduce_i128(factor));
-            });
+            half.0
+                .par_iter_mut()
+                .zip(&basis)
+                .enumerate()
+                .for_each(|(i, (limb, table))| {
+                    let m = table.modulus();
+                    kernels::mul_scalar_add_assign(m, limb, other.0.limb(i), m.reduce_i128(factor));
+                });
         }
     }
 }
@@ -213,7 +251,8 @@ mod tests {
         let (quotient, remainder) = divide(&p, 16);
         let t16: Vec<f64> = (0..=16).map(|k| f64::from(u8::from(k == 16))).collect();
         for x in [-1.0, -0.3, 0.0, 0.7, 1.0] {
-            let whole = chebyshev_value(&quotient, x) * chebyshev_value(&t16, x) + chebyshev_value(&remainder, x);
+            let whole = chebyshev_value(&quotient, x) * chebyshev_value(&t16, x)
+                + chebyshev_value(&remainder, x);
             assert!((whole - chebyshev_value(&p, x)).abs() < 1e-9);
         }
         assert_eq!([1, 2, 3, 15, 16, 31, 63].map(depth), [1, 2, 2, 4, 5, 5, 6]);

@@ -40,7 +40,11 @@ impl Groups {
             }
             let wraps = index + 1 == radices.len();
             let entry = |row: usize, column: usize, value: Complex64| {
-                if index == 0 && column >= h { (row, value * Complex64::I) } else { (row, value) }
+                if index == 0 && column >= h {
+                    (row, value * Complex64::I)
+                } else {
+                    (row, value)
+                }
             };
             let diagonals = matrix
                 .into_iter()
@@ -50,7 +54,10 @@ impl Groups {
                     (offset, (0..slots).map(row).collect())
                 })
                 .collect();
-            groups.push(Group { diagonals, giant: giant(stride, radix, wraps) });
+            groups.push(Group {
+                diagonals,
+                giant: giant(stride, radix, wraps),
+            });
         }
         groups
     }
@@ -69,9 +76,13 @@ impl Groups {
         if let Some(p) = permutation {
             let moves_blocks = p.len() == slots
                 && p.iter().all(|&s| s < slots)
-                && (0..slots).all(|s| p[s] == p[s / block * block] + s % block && p[s / block * block] % block == 0);
+                && (0..slots).all(|s| {
+                    p[s] == p[s / block * block] + s % block && p[s / block * block] % block == 0
+                });
             if !moves_blocks {
-                return Err(Error::Parameters(format!("a slot permutation must move whole blocks of {block} slots")));
+                return Err(Error::Parameters(format!(
+                    "a slot permutation must move whole blocks of {block} slots"
+                )));
             }
         }
         let mut half = h / 2;
@@ -90,21 +101,39 @@ impl Groups {
                     let from = source(s);
                     // Blocks move as a whole, so only the first group, whose strides are whole
                     // blocks and whose operand is periodic, sees the permutation in its offsets.
-                    let offset = if first { (from + d + slots - s) % h } else { self.offset(d, false) };
-                    let value = values[from % h] * if last && from >= h { -Complex64::I } else { Complex64::ONE };
+                    let offset = if first {
+                        (from + d + slots - s) % h
+                    } else {
+                        self.offset(d, false)
+                    };
+                    let value = values[from % h]
+                        * if last && from >= h {
+                            -Complex64::I
+                        } else {
+                            Complex64::ONE
+                        };
                     if value != Complex64::ZERO {
-                        diagonals.entry(offset).or_insert_with(|| vec![Complex64::ZERO; slots])[s] = value;
+                        diagonals
+                            .entry(offset)
+                            .or_insert_with(|| vec![Complex64::ZERO; slots])[s] = value;
                     }
                 }
             }
-            groups.push(Group { diagonals: diagonals.into_iter().collect(), giant: giant(stride, radix, first) });
+            groups.push(Group {
+                diagonals: diagonals.into_iter().collect(),
+                giant: giant(stride, radix, first),
+            });
         }
         Ok(groups)
     }
 
     /// Offsets of a group that does not wrap are small and signed: they are taken modulo all slots.
     fn offset(&self, d: usize, wraps: bool) -> usize {
-        if wraps || d < self.h / 2 { d } else { d + self.h }
+        if wraps || d < self.h / 2 {
+            d
+        } else {
+            d + self.h
+        }
     }
 
     fn identity(&self) -> Matrix {
@@ -114,20 +143,29 @@ impl Groups {
     /// One butterfly stage: low' = low + w high, high' = low - w high.
     fn stage(&self, half: usize) -> Matrix {
         let roots = stage_roots(half);
-        self.butterflies(half, |j| [[Complex64::ONE, roots[j]], [Complex64::ONE, -roots[j]]])
+        self.butterflies(half, |j| {
+            [[Complex64::ONE, roots[j]], [Complex64::ONE, -roots[j]]]
+        })
     }
 
     /// Its inverse: low' = (low + high)/2, high' = (low - high) conj(w)/2.
     fn inverse_stage(&self, half: usize) -> Matrix {
         let roots = stage_roots(half);
-        self.butterflies(half, |j| [[Complex64::new(0.5, 0.0); 2], [roots[j].conj() / 2.0, -roots[j].conj() / 2.0]])
+        self.butterflies(half, |j| {
+            [
+                [Complex64::new(0.5, 0.0); 2],
+                [roots[j].conj() / 2.0, -roots[j].conj() / 2.0],
+            ]
+        })
     }
 
     fn butterflies(&self, half: usize, entries: impl Fn(usize) -> [[Complex64; 2]; 2]) -> Matrix {
         let h = self.h;
         let mut matrix = Matrix::new();
         let mut set = |row: usize, column: usize, value: Complex64| {
-            matrix.entry((column + h - row) % h).or_insert_with(|| vec![Complex64::ZERO; h])[row] = value;
+            matrix
+                .entry((column + h - row) % h)
+                .or_insert_with(|| vec![Complex64::ZERO; h])[row] = value;
         };
         for row in (0..h).filter(|row| row & half == 0) {
             let [[a, b], [c, d]] = entries(row % half);
@@ -145,7 +183,9 @@ impl Groups {
         let mut out = Matrix::new();
         for (d1, left) in a {
             for (d2, right) in b {
-                let sum = out.entry((d1 + d2) % h).or_insert_with(|| vec![Complex64::ZERO; h]);
+                let sum = out
+                    .entry((d1 + d2) % h)
+                    .or_insert_with(|| vec![Complex64::ZERO; h]);
                 for (s, sum) in sum.iter_mut().enumerate() {
                     *sum += left[s] * right[(s + d1) % h];
                 }

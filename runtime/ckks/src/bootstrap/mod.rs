@@ -75,7 +75,11 @@ impl Bootstrapper {
     ///
     /// # Errors
     /// When the shape does not fit the ring or its levels, or the permutation splits a block.
-    pub fn new(context: &Arc<Context>, shape: BootstrapShape, permutation: Option<&[usize]>) -> Result<Self, Error> {
+    pub fn new(
+        context: &Arc<Context>,
+        shape: BootstrapShape,
+        permutation: Option<&[usize]>,
+    ) -> Result<Self, Error> {
         let circuit = Arc::new(Circuit::new(context, shape)?);
         let cts = circuit.coefficients_to_slots(permutation)?;
         Ok(Self { circuit, cts })
@@ -87,7 +91,10 @@ impl Bootstrapper {
     /// When the permutation splits a block.
     pub fn permuted(&self, permutation: Option<&[usize]>) -> Result<Self, Error> {
         let cts = self.circuit.coefficients_to_slots(permutation)?;
-        Ok(Self { circuit: self.circuit.clone(), cts })
+        Ok(Self {
+            circuit: self.circuit.clone(),
+            cts,
+        })
     }
 
     /// The shape it was made for.
@@ -97,11 +104,23 @@ impl Bootstrapper {
 
     /// Rotations it needs, with the level of each.
     pub fn rotations(&self) -> Vec<(usize, usize)> {
-        let levels = (1..=self.circuit.stc.len()).rev().chain((0..=self.circuit.context.top()).rev());
+        let levels = (1..=self.circuit.stc.len())
+            .rev()
+            .chain((0..=self.circuit.context.top()).rev());
         let at = |(transform, level): (&LinearTransform, usize)| {
-            transform.rotations().into_iter().map(move |steps| (steps, level)).collect::<Vec<_>>()
+            transform
+                .rotations()
+                .into_iter()
+                .map(move |steps| (steps, level))
+                .collect::<Vec<_>>()
         };
-        self.circuit.stc.iter().chain(&self.cts).zip(levels).flat_map(at).collect()
+        self.circuit
+            .stc
+            .iter()
+            .chain(&self.cts)
+            .zip(levels)
+            .flat_map(at)
+            .collect()
     }
 
     /// P(cos((pi/2)(1 + rho v))) for the real slots v of `x`, |v| <= 1, with P a Chebyshev series;
@@ -110,7 +129,13 @@ impl Bootstrapper {
     /// # Errors
     /// When the operand's level or scale is not the shape's, P is constant or too deep, or a key is
     /// missing.
-    pub fn activate(&self, e: &Evaluator, x: &Ciphertext, series: &[f64], scale: f64) -> Result<Ciphertext, Error> {
+    pub fn activate(
+        &self,
+        e: &Evaluator,
+        x: &Ciphertext,
+        series: &[f64],
+        scale: f64,
+    ) -> Result<Ciphertext, Error> {
         let y = self.cosine(e, x)?;
         e.chebyshev(&y, series, scale)
     }
@@ -122,9 +147,15 @@ impl Bootstrapper {
     pub fn cosine(&self, e: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, Error> {
         let circuit = &self.circuit;
         same_scale("bootstrap", x.scale(), circuit.shape.input_scale)?;
-        let low = circuit.stc.iter().try_fold(x.clone(), |x, transform| e.transform(transform, &x))?;
+        let low = circuit
+            .stc
+            .iter()
+            .try_fold(x.clone(), |x, transform| e.transform(transform, &x))?;
         let raised = circuit.mod_raise(e, low)?;
-        let z = self.cts.iter().try_fold(raised, |x, transform| e.transform(transform, &x))?;
+        let z = self
+            .cts
+            .iter()
+            .try_fold(raised, |x, transform| e.transform(transform, &x))?;
         circuit.cosine(e, &e.add(&z, &e.conjugate(&z)?)?)
     }
 }
@@ -135,20 +166,37 @@ impl Circuit {
         let half_slots = context.n() / 4;
         let total = |radices: &[u32]| radices.iter().sum::<u32>();
         let expected = half_slots.trailing_zeros();
-        if shape.stc.iter().chain(&shape.cts).any(|&r| r == 0 || r > expected)
+        if shape
+            .stc
+            .iter()
+            .chain(&shape.cts)
+            .any(|&r| r == 0 || r > expected)
             || total(&shape.stc) != expected
             || total(&shape.cts) != expected
         {
-            return Err(Error::Parameters(format!("the radices of both transforms must multiply to 2^{expected}")));
+            return Err(Error::Parameters(format!(
+                "the radices of both transforms must multiply to 2^{expected}"
+            )));
         }
-        if shape.cos_degree < 4 || shape.cos_degree % 2 == 1 || shape.cos_degree > 254 || shape.double_angles > 16 {
-            return Err(Error::Parameters("the cosine needs an even degree, 4 to 254".into()));
+        if shape.cos_degree < 4
+            || shape.cos_degree % 2 == 1
+            || shape.cos_degree > 254
+            || shape.double_angles > 16
+        {
+            return Err(Error::Parameters(
+                "the cosine needs an even degree, 4 to 254".into(),
+            ));
         }
         if !(shape.rho > 0.0 && shape.rho <= 1.0 && shape.range >= 1 && shape.input_scale > 1.0) {
-            return Err(Error::Parameters("rho must lie in (0, 1], the range and the scale be positive".into()));
+            return Err(Error::Parameters(
+                "rho must lie in (0, 1], the range and the scale be positive".into(),
+            ));
         }
         if shape.cosine_levels() >= top || shape.input_level() > top {
-            return Err(Error::Parameters(format!("{} levels are too few for this bootstrap", top)));
+            return Err(Error::Parameters(format!(
+                "{} levels are too few for this bootstrap",
+                top
+            )));
         }
         let q = |i: usize| context.q(i).value() as f64;
         let groups = Groups::new(half_slots);
@@ -161,12 +209,26 @@ impl Circuit {
             .slots_to_coefficients(&shape.stc)
             .into_iter()
             .enumerate()
-            .map(|(i, group)| LinearTransform::new(context, group.diagonals, group.giant, shape.stc.len() - i, plain))
+            .map(|(i, group)| {
+                LinearTransform::new(
+                    context,
+                    group.diagonals,
+                    group.giant,
+                    shape.stc.len() - i,
+                    plain,
+                )
+            })
             .collect::<Result<_, _>>()?;
 
         let quarter = (context.q(0).value() / 4) as i64;
-        let coefficients: Vec<i64> = (0..context.n()).map(|k| if k % 2 == 0 { quarter } else { 0 }).collect();
-        let basis: Vec<_> = context.basis(top, context.specials()).iter().map(|t| *t.modulus()).collect();
+        let coefficients: Vec<i64> = (0..context.n())
+            .map(|k| if k % 2 == 0 { quarter } else { 0 })
+            .collect();
+        let basis: Vec<_> = context
+            .basis(top, context.specials())
+            .iter()
+            .map(|t| *t.modulus())
+            .collect();
         let angle = 2.0 * PI * f64::from(shape.range) / f64::from(1u32 << shape.double_angles);
         Ok(Self {
             quarter: context.lift(&coefficients, 0, 0),
@@ -179,7 +241,10 @@ impl Circuit {
     }
 
     /// The encoded transforms from the raised coefficients back to the slots.
-    fn coefficients_to_slots(&self, permutation: Option<&[usize]>) -> Result<Vec<LinearTransform>, Error> {
+    fn coefficients_to_slots(
+        &self,
+        permutation: Option<&[usize]>,
+    ) -> Result<Vec<LinearTransform>, Error> {
         let (context, shape, top) = (&self.context, &self.shape, self.context.top());
         let q = |i: usize| context.q(i).value() as f64;
         let reached: f64 = (0..shape.cts.len()).map(|i| q(top - i)).product();
@@ -190,7 +255,9 @@ impl Circuit {
             .coefficients_to_slots(&shape.cts, permutation)?
             .into_iter()
             .enumerate()
-            .map(|(i, group)| LinearTransform::new(context, group.diagonals, group.giant, top - i, plain))
+            .map(|(i, group)| {
+                LinearTransform::new(context, group.diagonals, group.giant, top - i, plain)
+            })
             .collect()
     }
 
@@ -198,11 +265,14 @@ impl Circuit {
     fn cosine(&self, e: &Evaluator, z: &Ciphertext) -> Result<Ciphertext, Error> {
         // Scales of the double-angle chain, solved backwards: s_i = sqrt(s_{i+1} q).
         let r = self.shape.double_angles as usize;
-        let last = z.level().checked_sub(depth(self.shape.cos_degree) + r).ok_or(Error::Level {
-            operation: "bootstrap",
-            expected: "a longer modulus chain".into(),
-            got: z.level(),
-        })?;
+        let last = z
+            .level()
+            .checked_sub(depth(self.shape.cos_degree) + r)
+            .ok_or(Error::Level {
+                operation: "bootstrap",
+                expected: "a longer modulus chain".into(),
+                got: z.level(),
+            })?;
         let q = |i: usize| self.context.q(i).value() as f64;
         let mut scale = q(last);
         for step in 1..=r {
@@ -219,7 +289,11 @@ impl Circuit {
     fn mod_raise(&self, e: &Evaluator, mut x: Ciphertext) -> Result<Ciphertext, Error> {
         let context = &self.context;
         let (top, specials) = (context.top(), context.specials());
-        let keys = e.keys().encapsulation.as_ref().ok_or_else(|| Error::MissingKey("encapsulation".into()))?;
+        let keys = e
+            .keys()
+            .encapsulation
+            .as_ref()
+            .ok_or_else(|| Error::MissingKey("encapsulation".into()))?;
         x.drop_to(0);
         e.zip(&mut x.c0, &self.quarter, kernels::add_assign);
 
@@ -239,14 +313,19 @@ impl Circuit {
         let negation = context.permutation(context.n() as u64 + 1);
         let basis = context.basis(top, specials);
         let mut sums = plus.into_iter().zip(minus).map(|(mut plus, minus)| {
-            plus.par_iter_mut().zip(&basis).enumerate().for_each(|(i, (limb, table))| {
-                let mut turned = crate::Buffer::dirty(limb.len());
-                negation.apply(minus.limb(i), &mut turned);
-                kernels::add_assign(table.modulus(), limb, &turned);
-            });
+            plus.par_iter_mut()
+                .zip(&basis)
+                .enumerate()
+                .for_each(|(i, (limb, table))| {
+                    let mut turned = crate::Buffer::dirty(limb.len());
+                    negation.apply(minus.limb(i), &mut turned);
+                    kernels::add_assign(table.modulus(), limb, &turned);
+                });
             context.divide(plus, top, 0, specials)
         });
-        let (Some(c0), Some(c1)) = (sums.next(), sums.next()) else { unreachable!("two halves") };
+        let (Some(c0), Some(c1)) = (sums.next(), sums.next()) else {
+            unreachable!("two halves")
+        };
         let scale = 4.0 * context.q(0).value() as f64 * f64::from(self.shape.range);
         Ok(Ciphertext::new(c0, c1, scale))
     }
@@ -258,13 +337,15 @@ impl Circuit {
         let Coefficients(low) = half.into_coefficients(&basis[..1]);
         let mut scaled = Limbs::dirty(context.n(), 1);
         let mut quotient = crate::Buffer::dirty(context.n());
-        self.raise.prepare(&[low.limb(0)], &mut [scaled.limb_mut(0)], &mut quotient);
+        self.raise
+            .prepare(&[low.limb(0)], &mut [scaled.limb_mut(0)], &mut quotient);
         let mut out = Limbs::dirty(context.n(), count);
         out.par_iter_mut().enumerate().for_each(|(i, limb)| {
             if i == 0 {
                 limb.copy_from_slice(low.limb(0));
             } else {
-                self.raise.convert_limb(i - 1, &[scaled.limb(0)], &quotient, limb);
+                self.raise
+                    .convert_limb(i - 1, &[scaled.limb(0)], &quotient, limb);
             }
             basis[i].forward(limb);
         });
@@ -282,7 +363,9 @@ fn cosine_series(angle: f64, degree: usize) -> Vec<f64> {
             if k % 2 == 1 {
                 return 0.0;
             }
-            let sum: f64 = (0..nodes).map(|j| (angle * theta(j).cos()).cos() * (k as f64 * theta(j)).cos()).sum();
+            let sum: f64 = (0..nodes)
+                .map(|j| (angle * theta(j).cos()).cos() * (k as f64 * theta(j)).cos())
+                .sum();
             sum * if k == 0 { 1.0 } else { 2.0 } / nodes as f64
         })
         .collect()
