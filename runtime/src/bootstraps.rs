@@ -1,10 +1,9 @@
 //! The bootstrappers of a program: one for each distinct change of twist, alive while needed.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use hecc_ckks::{BootstrapShape, Bootstrapper, Buffer, Context};
+use hecc_ckks::{BootstrapShape, Bootstrapper, Context};
 use hecc_ir::layout::Layout;
 use hecc_ir::params::Bootstrap;
 use hecc_ir::program::{Node, Op, Program};
@@ -81,11 +80,23 @@ impl<'a> Bootstraps<'a> {
         rho: f64,
     ) -> Result<&Bootstrapper, hecc_ckks::Error> {
         let variant = Variant::of(input, output, rho);
-        let entry = match self.alive.entry(variant) {
-            Entry::Occupied(entry) => return Ok(entry.into_mut()),
-            Entry::Vacant(entry) => entry,
+        let bootstrapper = match self.alive.remove(&variant) {
+            Some(bootstrapper) => bootstrapper,
+            None => self.build(context, input, output, rho)?,
         };
+        Ok(self.alive.entry(variant).or_insert(bootstrapper))
+    }
 
+    /// Builds a bootstrapper, from a living one that differs in the permutation only if there is.
+    fn build(
+        &self,
+        context: &Arc<Context>,
+        input: &Node,
+        output: &Node,
+        rho: f64,
+    ) -> Result<Bootstrapper, hecc_ckks::Error> {
+        let turns = Turn::between(&input.layout, &output.layout).by != 0;
+        let table = turns.then(|| input.layout.retwist(output.layout.twist));
         let shape = BootstrapShape {
             stc: self.parameters.stc.clone(),
             cts: self.parameters.cts.clone(),
@@ -95,19 +106,17 @@ impl<'a> Bootstraps<'a> {
             rho,
             input_scale: input.scale,
         };
-        let table = (variant.turn.by != 0).then(|| input.layout.retwist(output.layout.twist));
-        Ok(entry.insert(Bootstrapper::new(context, shape, table.as_deref())?))
+        match self.alive.values().find(|other| *other.shape() == shape) {
+            Some(relative) => relative.permuted(table.as_deref()),
+            None => Bootstrapper::new(context, shape, table.as_deref()),
+        }
     }
 
-    /// Drops what no node after `node` uses.
+    /// Drops what no node after `node` uses. The memory stays with the process: the next
+    /// bootstrapper is of the same size.
     pub fn retire(&mut self, node: usize) {
-        let before = self.alive.len();
         self.alive
             .retain(|variant, _| self.last_use.get(variant).is_some_and(|&last| last > node));
-        if self.alive.len() < before {
-            // Its limbs would wait in the pool for another use.
-            Buffer::release_pool();
-        }
     }
 }
 

@@ -144,8 +144,8 @@ impl Execution<'_> {
                 Op::Add { .. } => "add",
                 Op::Activate { .. } => "activate",
             },
-            level_in: match operands(&node.op)[0] {
-                Some(operand) => value(&self.values, operand)?.level(),
+            level_in: match node.op.operands().first() {
+                Some(&operand) => value(&self.values, operand)?.level(),
                 None => node.level,
             },
             ..NodeStats::default()
@@ -252,20 +252,11 @@ fn value(values: &[Option<Ciphertext>], value: Value) -> Step<&Ciphertext> {
         .ok_or_else(|| format!("v{value} is not available"))
 }
 
-/// The operands of an operator.
-fn operands(op: &Op) -> [Option<Value>; 2] {
-    match *op {
-        Op::Input => [None, None],
-        Op::Linear { x, .. } | Op::MulConst { x, .. } | Op::Activate { x, .. } => [Some(x), None],
-        Op::Add { x, y } => [Some(x), Some(y)],
-    }
-}
-
 /// For each node, the values that no later node uses.
 fn last_uses(nodes: &[Node]) -> Vec<Vec<Value>> {
     let mut last = vec![None; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
-        for value in operands(&node.op).into_iter().flatten() {
+        for value in node.op.operands() {
             last[value] = Some(index);
         }
     }
