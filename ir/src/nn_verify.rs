@@ -97,7 +97,7 @@ impl Linear {
                     dim("output channels", *out_channels)?,
                     dim("groups", *groups)?,
                 );
-                if out % groups != 0 || input.c % groups != 0 {
+                if !out.is_multiple_of(groups) || !input.c.is_multiple_of(groups) {
                     return Err(format!(
                         "{groups} groups do not divide {} and {out} channels",
                         input.c
