@@ -207,11 +207,8 @@ fn conv<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T
                     for (ci, weights) in packed.chunks_exact(taps).enumerate() {
                         let from = corner + ci * plane;
                         for (weights, start) in weights.iter().zip(&starts) {
-                            let values = &image.values[from + start..][..LANES];
-                            for (sums, &w) in sums.iter_mut().zip(weights) {
-                                for (sum, &v) in sums.iter_mut().zip(values) {
-                                    *sum = *sum + v * w;
-                                }
+                            if let Some(values) = image.values[from + start..].first_chunk() {
+                                sums = accumulate(sums, values, weights);
                             }
                         }
                     }
@@ -225,6 +222,22 @@ fn conv<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T
         }
     }
     out
+}
+
+/// `sums[b] += weights[b] * values`, by value and with constant bounds: the sums stay in vector
+/// registers.
+#[inline(always)]
+fn accumulate<T: Real>(
+    mut sums: [[T; LANES]; BLOCK],
+    values: &[T; LANES],
+    weights: &[T; BLOCK],
+) -> [[T; LANES]; BLOCK] {
+    for b in 0..BLOCK {
+        for i in 0..LANES {
+            sums[b][i] = sums[b][i] + values[i] * weights[b];
+        }
+    }
+    sums
 }
 
 #[cfg(test)]
