@@ -7,8 +7,10 @@ use crate::nn::{Linear, Shape};
 
 /// Output channels computed together: one load of the image serves all.
 const BLOCK: usize = 4;
-/// Columns computed together: with [`BLOCK`] channels of f32 the sums fill half of the SSE registers.
-const LANES: usize = 8;
+/// Columns computed together, of f32: with [`BLOCK`] channels the sums fill half of the SSE registers.
+const LANES_F32: usize = 8;
+/// The same of f64.
+const LANES_F64: usize = 4;
 
 /// A floating-point type.
 pub trait Real: Copy + Default + Add<Output = Self> + Mul<Output = Self> + From<f32> {
@@ -38,7 +40,10 @@ pub fn apply<T: Real>(
     with_bias: bool,
 ) -> Vec<T> {
     let mut out = match linear {
-        Linear::Conv { .. } => conv(linear, input, output, x),
+        Linear::Conv { .. } if size_of::<T>() == 4 => {
+            conv::<T, LANES_F32>(linear, input, output, x)
+        }
+        Linear::Conv { .. } => conv::<T, LANES_F64>(linear, input, output, x),
         Linear::Gemm { weight, .. } => weight
             .chunks_exact(input.elements())
             .map(|row| dot(row, x))
@@ -123,7 +128,7 @@ struct Phases<T> {
 }
 
 impl<T: Real> Phases<T> {
-    fn new(
+    fn new<const LANES: usize>(
         x: &[T],
         input: Shape,
         output: Shape,
@@ -154,7 +159,12 @@ impl<T: Real> Phases<T> {
     }
 }
 
-fn conv<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T> {
+fn conv<T: Real, const LANES: usize>(
+    linear: &Linear,
+    input: Shape,
+    output: Shape,
+    x: &[T],
+) -> Vec<T> {
     let Linear::Conv {
         weight,
         kernel,
@@ -169,7 +179,7 @@ fn conv<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T
     };
     let (per_group, taps) = (input.c / groups, kernel[0] * kernel[1]);
     let out_group = output.c / groups;
-    let image = Phases::new(
+    let image = Phases::new::<LANES>(
         x,
         input,
         output,
@@ -227,7 +237,7 @@ fn conv<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T
 /// `sums[b] += weights[b] * values`, by value and with constant bounds: the sums stay in vector
 /// registers.
 #[inline(always)]
-fn accumulate<T: Real>(
+fn accumulate<T: Real, const LANES: usize>(
     mut sums: [[T; LANES]; BLOCK],
     values: &[T; LANES],
     weights: &[T; BLOCK],
