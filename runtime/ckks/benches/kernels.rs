@@ -1,6 +1,8 @@
 //! The kernels on one thread, on limbs of 2^15 words: element-wise operations, sums of products as key switching and
 //! linear transforms use them, base conversions and automorphisms. `HECC_SIMD` chooses a lower level.
 
+#![allow(missing_docs)] // of what criterion_group defines
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hecc_ckks::ring::{AlignedWords, BaseConversion, Modulus, NttPermutation, kernels, ntt_primes};
 
@@ -9,14 +11,19 @@ const N: usize = 1 << LOG_N;
 
 fn moduli(bits: u32, count: usize) -> Vec<Modulus> {
     let primes = ntt_primes(bits, LOG_N, count, &[]).expect("enough primes");
-    primes.into_iter().map(|q| Modulus::new(q).expect("in range")).collect()
+    primes
+        .into_iter()
+        .map(|q| Modulus::new(q).expect("in range"))
+        .collect()
 }
 
 fn limb(m: &Modulus, seed: u64) -> AlignedWords {
     let mut words = AlignedWords::zeros(N);
     let mut state = seed;
     for word in words.iter_mut() {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         *word = (state >> 8) % m.value();
     }
     words
@@ -37,7 +44,9 @@ fn element_wise(c: &mut Criterion) {
     bench("mul_scalar", &|a| kernels::mul_scalar_assign(&m, a, w));
     bench("sub_mul_scalar", &|a| kernels::sub_mul_scalar(&m, a, &b, w));
     bench("reduce", &|a| kernels::reduce_into(&m, &b, a));
-    bench("centred_reduce", &|a| kernels::centred_reduce_into(&m, &m, &b, a));
+    bench("centred_reduce", &|a| {
+        kernels::centred_reduce_into(&m, &m, &b, a)
+    });
     let permutation = NttPermutation::new(LOG_N, 5);
     bench("automorphism", &|a| permutation.apply(&b, a));
     group.finish();
@@ -47,16 +56,31 @@ fn sums(c: &mut Criterion) {
     let m = moduli(50, 1)[0];
     for terms in [3, 16] {
         let limbs: Vec<AlignedWords> = (0..3 * terms).map(|i| limb(&m, i as u64)).collect();
-        let pairs: Vec<(&[u64], &[u64])> = (0..terms).map(|i| (&limbs[i][..], &limbs[i + terms][..])).collect();
-        let triples: Vec<(&[u64], &[u64], &[u64])> =
-            (0..terms).map(|i| (&limbs[i][..], &limbs[i + terms][..], &limbs[i + 2 * terms][..])).collect();
+        let pairs: Vec<(&[u64], &[u64])> = (0..terms)
+            .map(|i| (&limbs[i][..], &limbs[i + terms][..]))
+            .collect();
+        let triples: Vec<(&[u64], &[u64], &[u64])> = (0..terms)
+            .map(|i| {
+                (
+                    &limbs[i][..],
+                    &limbs[i + terms][..],
+                    &limbs[i + 2 * terms][..],
+                )
+            })
+            .collect();
         let (mut out0, mut out1) = (AlignedWords::zeros(N), AlignedWords::zeros(N));
         let mut group = c.benchmark_group(format!("sums of {terms} products"));
         group.throughput(Throughput::Elements((terms * N) as u64));
         group.bench_function("dot", |b| b.iter(|| kernels::dot(&m, &pairs, &mut out0)));
-        group.bench_function("dot_pair", |b| b.iter(|| kernels::dot_pair(&m, &triples, &mut out0, &mut out1)));
+        group.bench_function("dot_pair", |b| {
+            b.iter(|| kernels::dot_pair(&m, &triples, &mut out0, &mut out1))
+        });
         group.bench_function("one mul_add_assign for each", |b| {
-            b.iter(|| pairs.iter().for_each(|(x, y)| kernels::mul_add_assign(&m, &mut out0, x, y)));
+            b.iter(|| {
+                pairs
+                    .iter()
+                    .for_each(|(x, y)| kernels::mul_add_assign(&m, &mut out0, x, y))
+            });
         });
         group.finish();
     }

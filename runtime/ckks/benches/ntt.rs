@@ -1,5 +1,7 @@
 //! The transform on one thread, beside that of tfhe-ntt at the same primes. `HECC_SIMD` chooses a lower level for ours.
 
+#![allow(missing_docs)] // of what criterion_group defines
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use hecc_ckks::ring::{AlignedWords, Modulus, NttTable, kernels, ntt_primes};
 use tfhe_ntt::prime64::Plan;
@@ -8,7 +10,9 @@ fn polynomial(q: u64, n: usize, seed: u64) -> AlignedWords {
     let mut words = AlignedWords::zeros(n);
     let mut state = seed;
     for word in words.iter_mut() {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         *word = (state >> 8) % q;
     }
     words
@@ -51,7 +55,9 @@ fn transforms(c: &mut Criterion) {
             plan.inv(a);
             plan.normalize(a);
         });
-        bench("forward_from_i64", &mut |a| table.forward_from_i64(&integers, a));
+        bench("forward_from_i64", &mut |a| {
+            table.forward_from_i64(&integers, a)
+        });
         group.finish();
     }
 }

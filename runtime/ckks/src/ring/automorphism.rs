@@ -25,7 +25,8 @@ impl NttPermutation {
         assert!((3..=28).contains(&log_n), "ring degree 2^{log_n}");
         let galois = galois & ((2 << log_n) - 1);
         let (log_blocks, count) = (log_n - 3, 1u64 << (log_n - 3));
-        let reverse = |x: u64, bits: u32| x.reverse_bits().checked_shr(u64::BITS - bits).unwrap_or(0);
+        let reverse =
+            |x: u64, bits: u32| x.reverse_bits().checked_shr(u64::BITS - bits).unwrap_or(0);
         let blocks = (0..count)
             .map(|block| {
                 let k = galois * reverse(block, log_blocks) + galois / 2;
@@ -34,11 +35,18 @@ impl NttPermutation {
             .collect();
         let within = std::array::from_fn(|c| {
             std::array::from_fn(|lane| {
-                let t = galois.wrapping_mul(reverse(lane as u64, 3)).wrapping_add(c as u64);
+                let t = galois
+                    .wrapping_mul(reverse(lane as u64, 3))
+                    .wrapping_add(c as u64);
                 reverse(t & 7, 3)
             })
         });
-        NttPermutation { log_n, galois, blocks, within }
+        NttPermutation {
+            log_n,
+            galois,
+            blocks,
+            within,
+        }
     }
 
     /// The Galois element g, mod 2N.
@@ -56,7 +64,9 @@ impl NttPermutation {
     pub fn inverse(&self) -> Self {
         // Newton: g is its own inverse mod 8, and each step doubles the number of correct low bits.
         let g = self.galois;
-        let inverse = (0..5).fold(g, |x, _| x.wrapping_mul(2u64.wrapping_sub(g.wrapping_mul(x))));
+        let inverse = (0..5).fold(g, |x, _| {
+            x.wrapping_mul(2u64.wrapping_sub(g.wrapping_mul(x)))
+        });
         NttPermutation::new(self.log_n, inverse)
     }
 }

@@ -53,6 +53,19 @@ impl<S: Simd> Lanes<S> {
         self.reduce_from_2q(self.s.reduce(x, self.two_q))
     }
 
+    /// [0, 2^52) to [0, q).
+    #[inline(always)]
+    pub fn reduce_from_2_52(&self, x: S::V) -> S::V {
+        // floor(x floor(2^52 / q) / 2^52) is short by less than 2.
+        let quotient = self
+            .s
+            .mul_add_high(self.zero, x, self.s.splat(self.m.shoup_of_2_52().2));
+        self.reduce_from_2q(
+            self.s
+                .sub(x, self.s.mul_add_low(self.zero, quotient, self.q)),
+        )
+    }
+
     #[inline(always)]
     pub fn add(&self, x: S::V, y: S::V) -> S::V {
         self.reduce_from_2q(self.s.add(x, y))
@@ -172,6 +185,13 @@ impl<S: Simd> Lanes<S> {
         // high 2^52 + low = high r + low with r = 2^52 mod q, both products by their Shoup quotients: the rest is
         // below 4q.
         let (r, r_shoup, one_shoup) = self.m.shoup_of_2_52();
+        if !S::MULTIPLIES_52 {
+            let high = self.mul_shoup_lazy(high, s.splat(r), s.splat(r_shoup));
+            return self.reduce_from_4q(s.add(
+                high,
+                self.mul_shoup_lazy(low, s.splat(1), s.splat(one_shoup)),
+            ));
+        }
         let quotient = s.mul_add_high(self.zero, high, s.splat(r_shoup));
         let quotient = s.mul_add_high(quotient, low, s.splat(one_shoup));
         let quotient = s.and(quotient, self.mask);

@@ -17,9 +17,9 @@ mod passes;
 mod primes;
 mod products;
 mod simd;
-mod twiddles;
 #[cfg(test)]
 mod tests;
+mod twiddles;
 
 pub use automorphism::{NttPermutation, automorphism_coeffs};
 pub use base_conversion::BaseConversion;

@@ -176,12 +176,6 @@ impl Modulus {
         (self.r, self.r_shoup, self.barrett_word >> 12)
     }
 
-    /// 2^64 mod q.
-    #[inline(always)]
-    pub(super) fn word(&self) -> u64 {
-        self.word
-    }
-
     /// floor(2^52 w / q): makes a product by the residue w cheap [Har14].
     #[inline(always)]
     pub(super) fn shoup(&self, w: u64) -> u64 {

@@ -1,7 +1,7 @@
 //! The negacyclic number theoretic transform.
 
 use super::lanes::Lanes;
-use super::passes::{forward_on, inverse_on};
+use super::passes::{forward_on, inverse_on, is_small};
 use super::simd::{Level, Scalar, simd};
 use super::twiddles::Twiddles;
 use super::{Modulus, kernels};
@@ -80,17 +80,21 @@ fn lanes(n: usize, widest: usize) -> usize {
 simd! {
     fn forward(s, m: &Modulus, twiddles: &Twiddles, a: &mut [u64]) {
         if lanes(a.len(), S::LANES) == 1 {
-            forward_on(&Lanes::new(Scalar, m), twiddles, a);
+            forward_on::<Scalar, false>(&Lanes::new(Scalar, m), twiddles, a);
+        } else if is_small(m.value(), a.len().ilog2()) {
+            forward_on::<S, true>(&Lanes::new(s, m), twiddles, a);
         } else {
-            forward_on(&Lanes::new(s, m), twiddles, a);
+            forward_on::<S, false>(&Lanes::new(s, m), twiddles, a);
         }
     }
 
     fn inverse(s, m: &Modulus, twiddles: &Twiddles, a: &mut [u64]) {
         if lanes(a.len(), S::LANES) == 1 {
-            inverse_on(&Lanes::new(Scalar, m), twiddles, a);
+            inverse_on::<Scalar, false>(&Lanes::new(Scalar, m), twiddles, a);
+        } else if is_small(m.value(), a.len().ilog2()) {
+            inverse_on::<S, true>(&Lanes::new(s, m), twiddles, a);
         } else {
-            inverse_on(&Lanes::new(s, m), twiddles, a);
+            inverse_on::<S, false>(&Lanes::new(s, m), twiddles, a);
         }
     }
 }

@@ -91,7 +91,12 @@ pub(super) fn sum_products<'a, S: Simd, A: Factor, const OUT: usize>(
         let end = vectors.min(tile + TILE);
         // At least one group, to give the empty sum.
         for first in (0..count.max(1)).step_by(group) {
-            let mut part = Group { terms: first..count.min(first + group), count, add, at: tile };
+            let mut part = Group {
+                terms: first..count.min(first + group),
+                count,
+                add,
+                at: tile,
+            };
             while part.at + BLOCK <= end {
                 part.block::<S, A, OUT, BLOCK>(l, &term, &mut outs, &mut sums);
                 part.at += BLOCK;
@@ -179,5 +184,9 @@ impl Group {
 
 #[inline(always)]
 fn reduce<S: Simd>(l: Lanes<S>, sum: Wide<S>, count: usize) -> S::V {
-    if count <= SHORT { l.wide_reduce::<false>(sum) } else { l.wide_reduce::<true>(sum) }
+    if count <= SHORT {
+        l.wide_reduce::<false>(sum)
+    } else {
+        l.wide_reduce::<true>(sum)
+    }
 }

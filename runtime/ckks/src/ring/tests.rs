@@ -48,12 +48,16 @@ on_every_level! {
 mod suites {
     use super::*;
     use kernels::*;
-    use proptest::prelude::*;
+    use proptest::prelude::any;
     use proptest::test_runner::{Config, TestRunner};
 
     /// Lengths around the sizes of vectors and of blocks of vectors.
     fn check(cases: u32, f: impl Fn(Modulus, usize, &mut ChaCha8Rng)) {
-        let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+        let mut runner = TestRunner::new(Config {
+            cases,
+            failure_persistence: None,
+            ..Config::default()
+        });
         let inputs = (13u32..=50, 0usize..90, any::<u64>());
         runner
             .run(&inputs, |(bits, len, seed)| {
@@ -77,20 +81,38 @@ mod suites {
     fn check_kernels(m: &Modulus, a: &[u64], b: &[u64], c: &[u64], w: u64) {
         let product = zip2(b, c, |x, y| m.mul(x, y));
         let scaled = zip2(b, b, |x, _| m.mul(x, w));
-        assert_eq!(after(a, |a| add_assign(m, a, b)), zip2(a, b, |x, y| m.add(x, y)));
-        assert_eq!(after(a, |a| sub_assign(m, a, b)), zip2(a, b, |x, y| m.sub(x, y)));
+        assert_eq!(
+            after(a, |a| add_assign(m, a, b)),
+            zip2(a, b, |x, y| m.add(x, y))
+        );
+        assert_eq!(
+            after(a, |a| sub_assign(m, a, b)),
+            zip2(a, b, |x, y| m.sub(x, y))
+        );
         assert_eq!(after(a, |a| neg_assign(m, a)), zip2(a, a, |x, _| m.neg(x)));
         assert_eq!(after(a, |a| mul(m, b, c, a)), product);
         assert_eq!(after(b, |b| mul_assign(m, b, c)), product);
-        assert_eq!(after(a, |a| mul_add_assign(m, a, b, c)), zip2(a, &product, |x, y| m.add(x, y)));
+        assert_eq!(
+            after(a, |a| mul_add_assign(m, a, b, c)),
+            zip2(a, &product, |x, y| m.add(x, y))
+        );
         assert_eq!(after(b, |b| mul_scalar_assign(m, b, w)), scaled);
-        assert_eq!(after(a, |a| mul_scalar_add_assign(m, a, b, w)), zip2(a, &scaled, |x, y| m.add(x, y)));
-        assert_eq!(after(a, |a| sub_mul_scalar(m, a, b, w)), zip2(a, b, |x, y| m.mul(m.sub(x, y), w)));
+        assert_eq!(
+            after(a, |a| mul_scalar_add_assign(m, a, b, w)),
+            zip2(a, &scaled, |x, y| m.add(x, y))
+        );
+        assert_eq!(
+            after(a, |a| sub_mul_scalar(m, a, b, w)),
+            zip2(a, b, |x, y| m.mul(m.sub(x, y), w))
+        );
     }
 
     fn check_reductions(m: &Modulus, from: &Modulus, words: &[u64], x: &[u64]) {
         let integers: Vec<i64> = words.iter().map(|&x| x as i64).collect();
-        assert_eq!(after(words, |d| reduce_into(m, words, d)), zip2(words, words, |x, _| m.reduce_u64(x)));
+        assert_eq!(
+            after(words, |d| reduce_into(m, words, d)),
+            zip2(words, words, |x, _| m.reduce_u64(x))
+        );
         assert_eq!(
             after(words, |d| reduce_i64_into(m, &integers, d)),
             zip2(words, words, |x, _| m.reduce_i64(x as i64))
@@ -106,14 +128,26 @@ mod suites {
             let [a, b, c] = std::array::from_fn(|_| residues(rng, &m, len));
             check_kernels(&m, &a, &b, &c, residues(rng, &m, 1)[0]);
             let from = prime(rng.random_range(13..=50), 4);
-            let words: Vec<u64> = (0..len).map(|_| rng.random::<u64>() >> rng.random_range(0..64)).collect();
+            let words: Vec<u64> = (0..len)
+                .map(|_| rng.random::<u64>() >> rng.random_range(0..64))
+                .collect();
             check_reductions(&m, &from, &words, &residues(rng, &from, len));
         });
     }
 
     /// All pairs of residues at the ends and in the middle, for the least and the greatest moduli.
     pub fn kernels_agree_at_the_edges() {
-        let moduli = [3, 5, 17, 4095, 4097, (1 << 49) + 1, (1 << 49) - 1, (1 << 50) - 1, (1 << 50) - 27];
+        let moduli = [
+            3,
+            5,
+            17,
+            4095,
+            4097,
+            (1 << 49) + 1,
+            (1 << 49) - 1,
+            (1 << 50) - 1,
+            (1 << 50) - 27,
+        ];
         for q in moduli {
             let m = Modulus::new(q).expect("in range");
             let edges = [0, 1, 2, q / 2 - 1, q / 2, q / 2 + 1, q - 2, q - 1].map(|x| x.min(q - 1));
@@ -122,7 +156,10 @@ mod suites {
             for w in edges {
                 check_kernels(&m, &a, &b, &a, w);
             }
-            let words: Vec<u64> = edges.iter().flat_map(|&x| [x, x + q, !x, x << 13, x + (1 << 63)]).collect();
+            let words: Vec<u64> = edges
+                .iter()
+                .flat_map(|&x| [x, x + q, !x, x << 13, x + (1 << 63)])
+                .collect();
             for from in moduli {
                 let from = Modulus::new(from).expect("in range");
                 let x: Vec<u64> = a.iter().map(|&x| x % from.value()).collect();
@@ -138,64 +175,85 @@ mod suites {
             // All sums at their greatest, now and then.
             let greatest = rng.random_range(0..4) == 0;
             let mut draw = |m: &Modulus| -> Vec<Vec<u64>> {
-                let one = |_| if greatest { vec![m.value() - 1; len] } else { residues(rng, m, len) };
+                let one = |_| {
+                    if greatest {
+                        vec![m.value() - 1; len]
+                    } else {
+                        residues(rng, m, len)
+                    }
+                };
                 (0..=count).map(one).collect()
             };
             let (s, x, y, wide) = (draw(&m), draw(&m), draw(&m), draw(&prime(50, 4)));
             let sum = |a: &[Vec<u64>], b: &[Vec<u64>], start: &[u64]| -> Vec<u64> {
                 let term = |i: usize, k: usize| m.mul(m.reduce_u64(a[i][k]), b[i][k]);
-                (0..len).map(|k| (0..count).fold(start[k], |sum, i| m.add(sum, term(i, k)))).collect()
+                (0..len)
+                    .map(|k| (0..count).fold(start[k], |sum, i| m.add(sum, term(i, k))))
+                    .collect()
             };
             let zero = vec![0; len];
 
             let pairs: Vec<(&[u64], &[u64])> = (0..count).map(|i| (&s[i][..], &x[i][..])).collect();
             assert_eq!(after(&zero, |out| dot(&m, &pairs, out)), sum(&s, &x, &zero));
 
-            let triples: Vec<_> = (0..count).map(|i| (&s[i][..], &x[i][..], &y[i][..])).collect();
+            let triples: Vec<_> = (0..count)
+                .map(|i| (&s[i][..], &x[i][..], &y[i][..]))
+                .collect();
             let (mut out0, mut out1) = (x[count].clone(), y[count].clone());
             dot_pair_add(&m, &triples, &mut out0, &mut out1);
-            assert_eq!((&out0, &out1), (&sum(&s, &x, &x[count]), &sum(&s, &y, &y[count])));
+            assert_eq!(
+                (&out0, &out1),
+                (&sum(&s, &x, &x[count]), &sum(&s, &y, &y[count]))
+            );
             dot_pair(&m, &triples, &mut out0, &mut out1);
             assert_eq!((out0, out1), (sum(&s, &x, &zero), sum(&s, &y, &zero)));
 
-            let weights: Vec<Vec<u64>> = s.iter().map(|s| vec![s.first().copied().unwrap_or(0); len]).collect();
-            let scalars: Vec<(&[u64], u64)> =
-                (0..count).map(|i| (&wide[i][..], weights[i].first().copied().unwrap_or(0))).collect();
-            assert_eq!(after(&zero, |out| dot_scalars(&m, &scalars, out)), sum(&wide, &weights, &zero));
+            let weights: Vec<Vec<u64>> = s
+                .iter()
+                .map(|s| vec![s.first().copied().unwrap_or(0); len])
+                .collect();
+            let scalars: Vec<(&[u64], u64)> = (0..count)
+                .map(|i| (&wide[i][..], weights[i].first().copied().unwrap_or(0)))
+                .collect();
+            assert_eq!(
+                after(&zero, |out| dot_scalars(&m, &scalars, out)),
+                sum(&wide, &weights, &zero)
+            );
         });
     }
 
     pub fn transform_agrees_at_all_sizes() {
-        for log_n in 3..=16 {
-            let m = prime(50, log_n);
+        for (log_n, bits) in (3..=16).flat_map(|log_n| [(log_n, 46), (log_n, 50)]) {
+            let m = prime(bits, log_n);
             let table = NttTable::new(m, log_n).expect("a table");
-            let a = residues(&mut rng(5), &m, 1 << log_n);
-            let mut b = a.clone();
-            table.forward(&mut b);
-            let slots = [
-                0,
-                1,
-                2,
-                5,
-                (1 << log_n) - 1,
-                (1 << log_n) - 2,
-                3 << (log_n - 2),
-            ];
-            for slot in slots {
-                assert_eq!(
-                    b[slot],
-                    naive::slot(&m, table.root(), &a, slot),
-                    "slot {slot} of 2^{log_n}"
-                );
+            // All residues at their greatest, too.
+            for a in [
+                residues(&mut rng(5), &m, 1 << log_n),
+                vec![m.value() - 1; 1 << log_n],
+            ] {
+                let mut b = a.clone();
+                table.forward(&mut b);
+                for slot in [
+                    0,
+                    1,
+                    2,
+                    5,
+                    (1 << log_n) - 1,
+                    (1 << log_n) - 2,
+                    3 << (log_n - 2),
+                ] {
+                    let expected = naive::slot(&m, table.root(), &a, slot);
+                    assert_eq!(b[slot], expected, "slot {slot} of 2^{log_n}, {bits} bits");
+                }
+                table.inverse(&mut b);
+                assert_eq!(a, b);
             }
-            table.inverse(&mut b);
-            assert_eq!(a, b);
         }
     }
 
     pub fn transform_evaluates_at_the_roots_and_inverts() {
         for log_n in 3..=9 {
-            for bits in [20, 35, 50] {
+            for bits in [20, 35, 46, 47, 49, 50] {
                 let m = prime(bits, log_n);
                 let table = NttTable::new(m, log_n).expect("a table");
                 let a = residues(&mut rng(1), &m, 1 << log_n);
@@ -221,7 +279,7 @@ mod suites {
         let product = naive::negacyclic_product(&m, &a, &b);
         table.forward(&mut a);
         table.forward(&mut b);
-        kernels::mul_assign(&m, &mut a, &b);
+        mul_assign(&m, &mut a, &b);
         table.inverse(&mut a);
         assert_eq!(a, product);
     }

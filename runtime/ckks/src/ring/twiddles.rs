@@ -66,8 +66,12 @@ impl Twiddles {
                 let below = (0..log_rows).flat_map(move |d| (block << d)..((block + 1) << d));
                 std::iter::once(0).chain(below)
             };
-            let nodes = (blocks..2 * blocks).map(|block| tree(block).map(|node| roots[node]).collect());
-            passes.push(Pass { log_rows, roots: with_quotients(m, nodes) });
+            let nodes =
+                (blocks..2 * blocks).map(|block| tree(block).map(|node| roots[node]).collect());
+            passes.push(Pass {
+                log_rows,
+                roots: with_quotients(m, nodes),
+            });
             blocks <<= log_rows;
         }
 
@@ -82,7 +86,11 @@ impl Twiddles {
             })
         });
         let within = with_quotients(m, pairs.map(|nodes| roots[nodes].to_vec()));
-        Twiddles { lanes, passes, within }
+        Twiddles {
+            lanes,
+            passes,
+            within,
+        }
     }
 
     /// Lanes of the vectors that these tables are for.

@@ -9,7 +9,9 @@ pub(in crate::ring) struct Avx2(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Avx2> {
-        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi2");
         has.then_some(Avx2(()))
     }
 }
@@ -33,7 +35,10 @@ fn product(x: __m256i, y: __m256i) -> (__m256d, __m256d) {
 #[target_feature(enable = "avx2,fma")]
 fn to_f64(x: __m256i) -> __m256d {
     let magic = _mm256_set1_pd(TWO_52);
-    _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(x, _mm256_castpd_si256(magic))), magic)
+    _mm256_sub_pd(
+        _mm256_castsi256_pd(_mm256_or_si256(x, _mm256_castpd_si256(magic))),
+        magic,
+    )
 }
 
 /// A method of a few intrinsics.

@@ -14,7 +14,11 @@ impl<'a, S: Simd, const R: usize> Columns<'a, S, R> {
     /// Leaves out the rest of a block whose length is no multiple of R.
     #[inline(always)]
     pub fn new(block: &'a mut [S::Chunk]) -> Self {
-        Columns { start: block.as_mut_ptr(), width: block.len() / R, rows: PhantomData }
+        Columns {
+            start: block.as_mut_ptr(),
+            width: block.len() / R,
+            rows: PhantomData,
+        }
     }
 
     /// How many columns there are.

@@ -105,12 +105,16 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn f64_mul_sub(self, x: u64, y: u64, z: u64) -> u64 {
-        f64::from_bits(x).mul_add(f64::from_bits(y), -f64::from_bits(z)).to_bits()
+        f64::from_bits(x)
+            .mul_add(f64::from_bits(y), -f64::from_bits(z))
+            .to_bits()
     }
 
     #[inline(always)]
     fn f64_sub_mul(self, z: u64, x: u64, y: u64) -> u64 {
-        f64::from_bits(x).mul_add(-f64::from_bits(y), f64::from_bits(z)).to_bits()
+        f64::from_bits(x)
+            .mul_add(-f64::from_bits(y), f64::from_bits(z))
+            .to_bits()
     }
 
     #[inline(always)]
@@ -120,7 +124,11 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn f64_add_if_negative(self, x: u64, y: u64) -> u64 {
-        if f64::from_bits(x) < 0.0 { self.f64_add(x, y) } else { x }
+        if f64::from_bits(x) < 0.0 {
+            self.f64_add(x, y)
+        } else {
+            x
+        }
     }
 
     #[inline(always)]
