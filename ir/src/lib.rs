@@ -9,6 +9,7 @@ pub mod nn_dump;
 pub mod nn_eval;
 pub mod nn_verify;
 pub mod params;
+mod placement;
 pub mod plan;
 pub mod plan_bytes;
 pub mod checker;
@@ -21,5 +22,6 @@ pub mod program_verify;
 pub mod security;
 pub mod slots;
 pub mod sparse;
+mod taps;
 #[cfg(test)]
 mod testing;

@@ -12,8 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::layout::{Layout, LayoutError};
 use crate::nn::{Linear, Shape};
 use crate::nn_verify::ShapeError;
+use crate::placement::Placement;
 use crate::program::LinearMap;
 use crate::sparse::{self, Sparse};
+use crate::taps::for_each_tap;
 
 /// Most stages of a map.
 pub const MAX_STAGES: usize = 16;
@@ -200,27 +202,32 @@ impl LinearMap {
         let mut bias = vec![0.0; input.slots];
         let placement = Placement::new(self, input, output)?;
         for (row, value) in self.bias(input.shape)?.into_iter().enumerate() {
-            for k in 0..output.copies {
-                bias[output.copy_slot(placement.rows[row], k)] = value;
-            }
+            placement
+                .output_slots(row)
+                .for_each(|slot| bias[slot] = value);
         }
-        let mut index = vec![usize::MAX; input.slots];
-        let mut values: Vec<Vec<f64>> = Vec::new();
-        let mut offsets = Vec::new();
-        let mut put = |row: usize, col: usize, value: f64| {
-            placement.for_each_term(row, col, |slot, offset| {
-                if index[offset] == usize::MAX {
-                    index[offset] = values.len();
-                    offsets.push(offset);
-                    values.push(vec![0.0; input.slots]);
-                }
-                values[index[offset]][slot] += value;
-            });
-        };
-        self.for_each_entry(input.shape, output, &mut put)?;
+        let mut diagonals = Gatherer::new(input.slots);
+        match self.stages.as_slice() {
+            [conv @ Linear::Conv { stride, .. }] if placement.tap_offsets_are_constant(*stride) => {
+                self.visits_are_bounded(conv, input.shape, output)?;
+                for_each_tap(conv, input.shape, output.shape, |tap| {
+                    let value = tap.weight * self.gain;
+                    placement
+                        .for_each_tap_term(tap, |slot, offset| diagonals.at(offset)[slot] = value);
+                });
+            }
+            _ => self.for_each_entry(input.shape, output, &mut |row, col, value| {
+                placement
+                    .for_each_term(row, col, |slot, offset| diagonals.at(offset)[slot] += value);
+            })?,
+        }
         Ok(Diagonals {
             slots: input.slots,
-            diagonals: offsets.into_iter().zip(values).collect(),
+            diagonals: diagonals
+                .offsets
+                .into_iter()
+                .zip(diagonals.values)
+                .collect(),
             bias,
             folds: placement.folds(),
         })
@@ -234,18 +241,36 @@ impl LinearMap {
     pub fn offsets(&self, input: &Layout, output: &Layout) -> Result<Offsets, LinearError> {
         let placement = Placement::new(self, input, output)?;
         let mut seen = vec![false; input.slots];
-        let mut put =
-            |row, col, _| placement.for_each_term(row, col, |_, offset| seen[offset] = true);
         match self.stages.as_slice() {
             [conv @ Linear::Conv { stride, .. }] if placement.tap_offsets_are_constant(*stride) => {
-                for_each_tap(conv, input.shape, output.shape, &mut put);
+                for_each_tap(conv, input.shape, output.shape, |tap| {
+                    placement.for_each_term(tap.row, tap.col, |_, offset| seen[offset] = true);
+                });
             }
-            _ => self.for_each_entry(input.shape, output, &mut put)?,
+            _ => self.for_each_entry(input.shape, output, &mut |row, col, _| {
+                placement.for_each_term(row, col, |_, offset| seen[offset] = true);
+            })?,
         }
         Ok(Offsets {
             offsets: (0..input.slots).filter(|&offset| seen[offset]).collect(),
             folds: placement.folds(),
         })
+    }
+
+    /// Refuses a single stage with too many terms to visit.
+    fn visits_are_bounded(
+        &self,
+        linear: &Linear,
+        input: Shape,
+        output: &Layout,
+    ) -> Result<(), LinearError> {
+        let visits = sparse::entry_bound(linear, input, output.shape).saturating_mul(output.copies);
+        match visits > MAX_VISITED {
+            true => Err(LinearError::Mismatch(format!(
+                "a matrix of more than {MAX_VISITED} entries"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Visits every entry of the matrix, storing it only when it is a product.
@@ -256,13 +281,7 @@ impl LinearMap {
         visit: &mut impl FnMut(usize, usize, f64),
     ) -> Result<(), LinearError> {
         if let [linear] = self.stages.as_slice() {
-            let visits =
-                sparse::entry_bound(linear, input, output.shape).saturating_mul(output.copies);
-            if visits > MAX_VISITED {
-                return Err(LinearError::Mismatch(format!(
-                    "a matrix of more than {MAX_VISITED} entries"
-                )));
-            }
+            self.visits_are_bounded(linear, input, output)?;
             let gain = self.gain;
             sparse::for_each_entry(linear, input, output.shape, &mut |row, col, v| {
                 visit(row, col, v * gain)
@@ -279,154 +298,31 @@ impl LinearMap {
     }
 }
 
-/// Visits one entry `(row, column, weight)` for every nonzero weight of a convolution that meets the
-/// image at all.
-fn for_each_tap(
-    conv: &Linear,
-    input: Shape,
-    output: Shape,
-    visit: &mut impl FnMut(usize, usize, f64),
-) {
-    let Linear::Conv {
-        weight,
-        kernel,
-        stride,
-        pads,
-        dilation,
-        groups,
-        ..
-    } = conv
-    else {
-        return;
-    };
-    let (per_group, taps) = (input.c / groups, kernel[0] * kernel[1]);
-    // First output position whose tap lies inside the image, and where it lies.
-    let meet = |axis: usize, tap: usize, sizes: [usize; 2]| {
-        let reach = tap * dilation[axis];
-        let first = pads[axis].saturating_sub(reach).div_ceil(stride[axis]);
-        let at = (first * stride[axis] + reach).wrapping_sub(pads[axis]);
-        (first < sizes[1] && at < sizes[0]).then_some((first, at))
-    };
-    let meets: Vec<_> = (0..taps)
-        .map(|tap| {
-            let y = meet(0, tap / kernel[1], [input.h, output.h])?;
-            let x = meet(1, tap % kernel[1], [input.w, output.w])?;
-            Some((y, x))
-        })
-        .collect();
-    for (pair, weights) in weight.chunks_exact(taps).enumerate() {
-        let (co, ci) = (pair / per_group, pair % per_group);
-        let ci = co / (output.c / groups) * per_group + ci;
-        for (&w, meet) in weights.iter().zip(&meets) {
-            if let (true, Some(((y, iy), (x, ix)))) = (w != 0.0, meet) {
-                visit(
-                    output.index(co, *y, *x),
-                    input.index(ci, *iy, *ix),
-                    w as f64,
-                );
-            }
-        }
-    }
+/// Diagonals in the making.
+struct Gatherer {
+    /// Position among `values` of every offset, `usize::MAX` for none.
+    index: Vec<usize>,
+    offsets: Vec<usize>,
+    values: Vec<Vec<f64>>,
 }
 
-/// Where the entries of a map go, given its layouts.
-struct Placement<'a> {
-    input: &'a Layout,
-    output: &'a Layout,
-    fold: bool,
-    /// Slot in copy 0 of every output element.
-    rows: Vec<usize>,
-    /// Slot in copy 0 of every input element.
-    cols: Vec<usize>,
-}
-
-impl<'a> Placement<'a> {
-    fn new(map: &LinearMap, input: &'a Layout, output: &'a Layout) -> Result<Self, LinearError> {
-        input.verify()?;
-        output.verify()?;
-        let mismatch = |what: String| Err(LinearError::Mismatch(what));
-        if input.slots != output.slots {
-            return mismatch(format!("from {} slots to {}", input.slots, output.slots));
-        }
-        let shapes = map.shapes(input.shape)?;
-        if shapes[shapes.len() - 1] != output.shape {
-            let found = shapes[shapes.len() - 1];
-            return mismatch(format!(
-                "the stages give {found}, the layout holds {}",
-                output.shape
-            ));
-        }
-        if map.fold && output.twist != 0 {
-            return mismatch(format!("a fold into a layout with twist {}", output.twist));
-        }
-        Ok(Self {
-            input,
-            output,
-            fold: map.fold,
-            rows: output.insides(),
-            cols: input.insides(),
-        })
-    }
-
-    fn folds(&self) -> Vec<usize> {
-        match self.fold {
-            true => (0..self.output.copies.ilog2())
-                .map(|i| self.output.stride() << i)
-                .collect(),
-            false => Vec::new(),
+impl Gatherer {
+    fn new(slots: usize) -> Self {
+        Self {
+            index: vec![usize::MAX; slots],
+            offsets: Vec::new(),
+            values: Vec::new(),
         }
     }
 
-    /// Calls `visit(output slot, offset)` for every term that carries entry `(row, col)`.
-    fn for_each_term(&self, row: usize, col: usize, mut visit: impl FnMut(usize, usize)) {
-        let (row, col) = (self.rows[row], self.cols[col]);
-        let (input, output) = (self.input, self.output);
-        // Powers of two: `x & (n - 1)` is x mod n for wrapped differences too.
-        let around = input.slots - 1;
-        if self.fold {
-            let mask = output.stride() - 1;
-            let (offset, from) = if input.twist == 0 {
-                let offset = col.wrapping_sub(row) & mask.min(input.stride() - 1);
-                let wide = input.stride() > mask;
-                (offset, if wide { col } else { row + offset })
-            } else {
-                let terms = (0..input.copies).map(|j| {
-                    let from = input.copy_slot(col, j);
-                    (from.wrapping_sub(row) & mask, from)
-                });
-                terms.min().unwrap_or_default()
-            };
-            visit(from.wrapping_sub(offset) & around, offset);
-            return;
+    #[inline]
+    fn at(&mut self, offset: usize) -> &mut [f64] {
+        if self.index[offset] == usize::MAX {
+            self.index[offset] = self.values.len();
+            self.offsets.push(offset);
+            self.values.push(vec![0.0; self.index.len()]);
         }
-        let mask = input.stride() - 1;
-        for k in 0..output.copies {
-            let slot = output.copy_slot(row, k);
-            let offset = if input.twist == 0 {
-                col.wrapping_sub(slot) & mask
-            } else {
-                let terms = (0..input.copies).map(|j| {
-                    let offset = input.copy_slot(col, j).wrapping_sub(slot) & around;
-                    (offset & mask, offset)
-                });
-                terms.min().unwrap_or_default().1
-            };
-            visit(slot, offset);
-        }
-    }
-
-    /// Whether a convolution's tap has the same offsets at every position: one step in the output
-    /// moves as far in the slots as `stride` steps in the input, and regions wrap alike.
-    fn tap_offsets_are_constant(&self, stride: [usize; 2]) -> bool {
-        let (input, output) = (self.input, self.output);
-        let rows = stride[0] * input.gap * input.cols == output.gap * output.cols;
-        let cols = stride[1] * input.gap == output.gap;
-        let wraps = if self.fold {
-            input.twist == 0 || input.stride() >= output.stride()
-        } else {
-            input.twist == 0 && (output.twist == 0 || output.stride() >= input.stride())
-        };
-        rows && cols && wraps
+        &mut self.values[self.index[offset]]
     }
 }
 
