@@ -14,12 +14,12 @@
 //! - an `Activate` changes nothing of the layout but the twist, has finite coefficients, at least
 //!   two, and 0 < rho <= 1.
 
-use std::f64::consts::FRAC_PI_2;
 use std::fmt::Write as _;
 
 use crate::layout::Layout;
 use crate::linear::LinearError;
 use crate::program::{LinearMap, Value};
+use crate::program_eval::activate;
 
 /// An operator of the slots language.
 #[derive(Clone, Debug, PartialEq)]
@@ -271,13 +271,10 @@ impl Graph {
                     rho,
                 } => {
                     let moved = self.nodes[*x].layout.retwist(node.layout.twist);
-                    let activate = |v: f64| {
-                        let theta = FRAC_PI_2 * (1.0 + rho * v);
-                        chebyshev(coefficients, theta.cos())
-                    };
+                    let act = |v: f64| activate(coefficients, *rho, v);
                     moved
                         .into_iter()
-                        .map(|slot| activate(values[*x][slot]))
+                        .map(|slot| act(values[*x][slot]))
                         .collect()
                 }
             };
@@ -324,26 +321,9 @@ impl Graph {
             let _ = writeln!(
                 out,
                 "    # {} {} unit {:.6}",
-                node.name,
-                describe(&node.layout),
-                node.unit
+                node.name, node.layout, node.unit
             );
         }
         out
     }
-}
-
-/// `sum_k c_k T_k(y)` by Clenshaw's recurrence.
-fn chebyshev(coefficients: &[f64], y: f64) -> f64 {
-    let tail = coefficients.iter().skip(1).rev();
-    let (b1, b2) = tail.fold((0.0, 0.0), |(b1, b2), c| (c + 2.0 * y * b1 - b2, b1));
-    coefficients.first().copied().unwrap_or(0.0) + y * b1 - b2
-}
-
-/// A layout on part of a line.
-fn describe(layout: &Layout) -> String {
-    format!(
-        "{} gap {} grid {}x{} copies {} twist {}",
-        layout.shape, layout.gap, layout.rows, layout.cols, layout.copies, layout.twist
-    )
 }

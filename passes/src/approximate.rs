@@ -22,6 +22,7 @@
 use std::f64::consts::PI;
 
 use hecc_ir::calibration::ActivationStatistics;
+use hecc_ir::program_eval::activate;
 
 use crate::PassError;
 
@@ -45,23 +46,13 @@ const GRID: usize = 2048;
 impl Activation {
     /// What the bootstrap computes for the network value `value`.
     pub fn apply(&self, value: f64) -> f64 {
-        let theta = 0.5 * PI * (1.0 + self.rho * value / self.range);
-        self.range * clenshaw(&self.coefficients, theta.cos())
+        self.range * activate(&self.coefficients, self.rho, value / self.range)
     }
 
     /// Degree of P.
     pub fn degree(&self) -> usize {
         self.coefficients.len() - 1
     }
-}
-
-/// `sum_k c_k T_k(y)` by Clenshaw's recurrence.
-fn clenshaw(coefficients: &[f64], y: f64) -> f64 {
-    let (mut b1, mut b2) = (0.0, 0.0);
-    for &c in coefficients.iter().skip(1).rev() {
-        (b1, b2) = (c + 2.0 * y * b1 - b2, b1);
-    }
-    coefficients[0] + y * b1 - b2
 }
 
 /// Fits ReLU on the calibrated distribution; see the module's documentation.
@@ -239,6 +230,7 @@ fn position(theta: f64, rho: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use hecc_ir::calibration::BINS;
+    use hecc_ir::program_eval::chebyshev;
 
     use super::*;
 
@@ -309,7 +301,7 @@ mod tests {
             let dot: f64 = (0..GRID)
                 .map(|j| {
                     let theta = angle(j, GRID);
-                    let residual = clenshaw(&activation.coefficients, theta.cos())
+                    let residual = chebyshev(&activation.coefficients, theta.cos())
                         - relu_with_roll_off(position(theta, rho), 1.0 / rho);
                     weight[j] * residual * (k as f64 * theta).cos()
                 })

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use hecc_ir::layout::Layout;
-
 use crate::approximate::Activation;
 use crate::choose_layouts::Layouts;
 use crate::steps::Steps;
@@ -92,9 +90,9 @@ pub(crate) fn report(
 
 pub(crate) fn dump_layouts(steps: &Steps, layouts: &Layouts) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "input {}", describe(&layouts.input));
+    let _ = writeln!(out, "input {}", layouts.input);
     for (step, layout) in steps.steps.iter().zip(&layouts.steps) {
-        let _ = writeln!(out, "{} {}", step.name, describe(&layout.sum));
+        let _ = writeln!(out, "{} {}", step.name, layout.sum);
         for (addend, map) in step.addends.iter().zip(&layout.maps) {
             let _ = match map {
                 Some(m) => writeln!(
@@ -106,16 +104,9 @@ pub(crate) fn dump_layouts(steps: &Steps, layouts: &Layouts) -> String {
             };
         }
         if let Some(name) = &step.activation {
-            let _ = writeln!(out, "{name} {}", describe(&layout.activation));
+            let _ = writeln!(out, "{name} {}", layout.activation);
         }
     }
     let _ = writeln!(out, "linear maps: {:.0} ms", layouts.cost);
     out
-}
-
-fn describe(l: &Layout) -> String {
-    format!(
-        "{} gap {} grid {}x{} copies {} twist {}",
-        l.shape, l.gap, l.rows, l.cols, l.copies, l.twist
-    )
 }
