@@ -179,11 +179,13 @@ fn conv<T: Real, const LANES: usize>(
     };
     let (per_group, taps) = (input.c / groups, kernel[0] * kernel[1]);
     let out_group = output.c / groups;
+    // A single column knows no stride.
+    let across = if output.w == 1 { 1 } else { stride[1] };
     let image = Phases::new::<LANES>(
         x,
         input,
         output,
-        stride[1],
+        across,
         pads,
         (kernel[1] - 1) * dilation[1],
     );
@@ -191,7 +193,7 @@ fn conv<T: Real, const LANES: usize>(
     let starts: Vec<usize> = (0..taps)
         .map(|tap| {
             let (dy, dx) = (tap / kernel[1] * dilation[0], tap % kernel[1] * dilation[1]);
-            dy * image.pitch + dx % stride[1] * image.width + dx / stride[1]
+            dy * image.pitch + dx % across * image.width + dx / across
         })
         .collect();
     let plane = image.rows * image.pitch;

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::layout::{Layout, LayoutError};
+use crate::layout::{Layout, LayoutError, MAX_SLOTS};
 use crate::nn::{Linear, Shape};
 use crate::nn_verify::ShapeError;
 use crate::placement::Placement;
@@ -20,9 +20,11 @@ use crate::taps::for_each_tap;
 /// Most stages of a map.
 pub const MAX_STAGES: usize = 16;
 /// Most entries of a matrix that is stored.
-const MAX_STORED: usize = 1 << 25;
+const MAX_STORED: usize = 1 << 24;
 /// Most entries times output copies that are visited.
 const MAX_VISITED: usize = 1 << 28;
+/// Most elements between two stages: eight times the slots of the largest ring.
+const MAX_BETWEEN: usize = 8 * MAX_SLOTS;
 
 /// `out[s] = sum_d diagonals[d][s] * in[(s + d) mod slots]`, plus `bias[s]`.
 #[derive(Clone, Debug)]
@@ -134,6 +136,11 @@ impl LinearMap {
         for (stage, linear) in self.stages.iter().enumerate() {
             let next = linear.output_shape(shapes[stage]);
             let next = next.map_err(|source| LinearError::Stage { stage, source })?;
+            if next.elements() > MAX_BETWEEN {
+                return Err(LinearError::Mismatch(format!(
+                    "stage {stage} gives {next}, over {MAX_BETWEEN} elements"
+                )));
+            }
             if sparse::entry_bound(linear, shapes[stage], next) > MAX_VISITED {
                 return Err(LinearError::Mismatch(format!(
                     "stage {stage} has over {MAX_VISITED} entries"
@@ -147,7 +154,7 @@ impl LinearMap {
     /// `gain` times the product of the stages.
     ///
     /// # Errors
-    /// As [`LinearMap::shapes`]; and when the matrix has more than 2^25 entries.
+    /// As [`LinearMap::shapes`]; and when the matrix has more than 2^24 entries.
     pub fn matrix(&self, input: Shape) -> Result<Sparse, LinearError> {
         let shapes = self.shapes(input)?;
         let too_large =

@@ -3,8 +3,8 @@
 //! - the dataflow has no cycle; the `output` is one of its values;
 //! - an operator has its number of operands, at positions 0, 1, ..., each once: `Linear` and `Relu`
 //!   one, `Add` two;
-//! - every dimension is 1 to [`MAX_DIM`], every tensor has at most [`MAX_ELEMENTS`] elements, and the
-//!   graph has at most [`MAX_NODES`] values;
+//! - every dimension is 1 to [`MAX_DIM`], every tensor has at most [`MAX_ELEMENTS`] elements, padding
+//!   included, and the graph has at most [`MAX_NODES`] values;
 //! - `Add` has operands of its own shape, `Relu` keeps the shape, and a `Linear` has the shape that
 //!   [`Linear::output_shape`] derives;
 //! - constants have the length their operator implies and are finite.
@@ -16,7 +16,7 @@ use crate::nn::{Graph, Linear, Op, Shape, ValueId};
 /// Largest dimension, kernel, stride or padding.
 pub const MAX_DIM: usize = 1 << 16;
 /// Largest number of elements of a tensor.
-pub const MAX_ELEMENTS: usize = 1 << 24;
+pub const MAX_ELEMENTS: usize = 1 << 23;
 /// Largest number of values of a graph.
 pub const MAX_NODES: usize = 1 << 16;
 
@@ -106,12 +106,20 @@ impl Linear {
                 let taps = dim("kernel", kernel[0])? * dim("kernel", kernel[1])?;
                 length("weight", weight, &[out, input.c / groups, taps])?;
                 length("bias", bias, &[out])?;
-                let axis = |size: usize, i: usize| -> Result<usize, String> {
+                let axis = |size: usize, i: usize| -> Result<(usize, usize), String> {
                     let padded = size + at_most("pad", pads[i])? + at_most("pad", pads[i + 2])?;
                     let reach = dim("dilation", dilation[i])? * (kernel[i] - 1) + 1;
-                    windows(padded, reach, stride[i])
+                    Ok((padded, windows(padded, reach, stride[i])?))
                 };
-                Shape::new(out, axis(input.h, 0)?, axis(input.w, 1)?)
+                let ((rows, h), (columns, w)) = (axis(input.h, 0)?, axis(input.w, 1)?);
+                // At most 2^16 channels, 2^18 rows and columns.
+                let padded = input.c as u64 * rows as u64 * columns as u64;
+                if padded > MAX_ELEMENTS as u64 {
+                    return Err(format!(
+                        "{padded} elements with padding, at most {MAX_ELEMENTS}"
+                    ));
+                }
+                Shape::new(out, h, w)
             }
             Linear::Gemm { weight, bias, rows } => {
                 let rows = dim("rows", *rows)?;
@@ -353,6 +361,12 @@ mod tests {
         check(conv(16, 3, 33, 1, 0), Err("does not fit"));
         check(conv(16, 3, 3, 0, 1), Err("stride of 0"));
         check(conv(16, 3, 3, 1, usize::MAX), Err("pad of"));
+        let mut padded = conv(16, 3, 1, 60_000, 60_000);
+        check(padded.clone(), Err("with padding"));
+        if let Linear::Conv { pads, .. } = &mut padded {
+            *pads = [0, 40_000, 0, 40_000];
+        }
+        check(padded, Ok("16x1x2"));
         check(
             Linear::AveragePool {
                 kernel: [32, 32],
