@@ -1,1 +1,54 @@
-//! See the crate's description.
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod calibrate;
+mod compile;
+mod evaluate;
+mod failure;
+mod files;
+mod histogram;
+pub mod import;
+mod inspect;
+mod model_hash;
+mod progress;
+mod summary;
+
+pub use model_hash::model_hash;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Exit code of bad input and of a wrong command line.
+const BAD_INPUT: u8 = 2;
+
+/// Runs the `hecc` command with these arguments, the program's name first.
+///
+/// Returns 0, or 2 after printing what is wrong and what to do about it.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(e) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { BAD_INPUT } else { 0 });
+        }
+    };
+    let result = match &args.command {
+        Command::Calibrate(args) => calibrate::calibrate(args),
+        Command::Compile(args) => compile::compile(args),
+        Command::Inspect(args) => inspect::inspect(args),
+        Command::Evaluate(args) => evaluate::evaluate(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.what);
+            if let Some(help) = failure.help {
+                eprintln!("help: {help}");
+            }
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What a command prints before it ends with exit code 2.
+
+use crate::import::ImportError;
+use hecc_passes::PassError;
+use std::path::Path;
+
+/// What is wrong, and the way out where there is one.
+#[derive(Debug)]
+pub struct Failure {
+    /// After `error: `.
+    pub what: String,
+    /// After `help: `.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// Without a way out.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: None,
+        }
+    }
+
+    /// With one.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// About a file.
+    pub fn in_file(path: &Path, what: impl std::fmt::Display) -> Self {
+        Self::new(format!("{}: {what}", path.display()))
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(e: ImportError) -> Self {
+        Self {
+            what: e.to_string(),
+            help: e.help,
+        }
+    }
+}
+
+impl From<hecc_images::Error> for Failure {
+    fn from(e: hecc_images::Error) -> Self {
+        Self {
+            what: e.to_string(),
+            help: e.help().map(str::to_string),
+        }
+    }
+}
+
+impl From<PassError> for Failure {
+    fn from(e: PassError) -> Self {
+        Self::new(e.to_string())
+    }
+}

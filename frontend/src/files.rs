@@ -1,0 +1,127 @@
+//! Files beside the model, bounded reading, atomic writing.
+
+use crate::failure::Failure;
+use hecc_ir::nn::Shape;
+use hecc_ir::plan::Preprocess;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The file beside `model` with another ending: `m.onnx`, `calib.json` to `m.calib.json`.
+pub fn beside(model: &Path, ending: &str) -> PathBuf {
+    model.with_extension(ending)
+}
+
+/// The whole file, if it has at most `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read or is larger.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let cannot = |e: std::io::Error| Failure::in_file(path, format!("cannot be read: {e}"));
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::in_file(
+            path,
+            format!("is larger than the limit of {limit} bytes"),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Writes a file whole or not at all: a temporary in the same folder, renamed at the end.
+///
+/// # Errors
+/// When the folder cannot be written; nothing is left then.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let cannot = |e: std::io::Error| Failure::in_file(path, format!("cannot be written: {e}"));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".hecc-").suffix(".part");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(cannot)?;
+    file.write_all(bytes).map_err(cannot)?;
+    file.as_file().sync_all().map_err(cannot)?;
+    file.persist(path).map_err(|e| cannot(e.error))?;
+    Ok(())
+}
+
+/// The preprocessing for a model: the file given, else the one beside the model, else none.
+///
+/// # Errors
+/// When the file cannot be used, or does not fit the model's input or output.
+pub fn preprocess(
+    given: Option<&Path>,
+    model: &Path,
+    input: Shape,
+    outputs: usize,
+) -> Result<Option<Preprocess>, Failure> {
+    let sibling = beside(model, "preprocess.toml");
+    let path = match given {
+        Some(path) => path,
+        None if sibling.exists() => &sibling,
+        None => return Ok(None),
+    };
+    let p = hecc_images::load_preprocess(path)?;
+    let described = Shape::new(p.channels, p.height, p.width);
+    if described != input {
+        return Err(Failure::in_file(
+            path,
+            format!("describes images {described}, the model takes {input}"),
+        )
+        .help("channels, height and width must be the model's"));
+    }
+    if !p.classes.is_empty() && p.classes.len() != outputs {
+        return Err(Failure::in_file(
+            path,
+            format!(
+                "names {} classes, the model has {outputs} outputs",
+                p.classes.len()
+            ),
+        ));
+    }
+    Ok(Some(p))
+}
+
+/// Preprocessing that only scales pixels to [0, 1], for a model without a description.
+pub fn plain_preprocess(input: Shape) -> Preprocess {
+    Preprocess {
+        mean: vec![0.0; input.c],
+        std: vec![1.0; input.c],
+        width: input.w,
+        height: input.h,
+        channels: input.c,
+        classes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beside_the_model() {
+        assert_eq!(
+            beside(Path::new("a/m.onnx"), "calib.json"),
+            Path::new("a/m.calib.json")
+        );
+    }
+
+    #[test]
+    fn writes_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        write(&path, b"abc").unwrap();
+        write(&path, b"de").unwrap();
+        assert_eq!(read(&path, 2).unwrap(), b"de");
+        assert!(read(&path, 1).is_err());
+        assert!(write(&folder.path().join("absent/x"), b"").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

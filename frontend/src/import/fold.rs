@@ -1,0 +1,262 @@
+//! Shapes and constants, by tract-onnx, node by node.
+//!
+//! Nodes are visited in dataflow order, the batch fixed to 1, so that one forward inference of each
+//! suffices. Before tract evaluates an operator on constants, the size of the result is bounded: the
+//! shape arithmetic of an exporter is tiny, that of a hostile file need not be.
+
+use super::error::{Problem, Step};
+use super::operators;
+use super::tensors;
+use super::validate::{Checked, describe};
+use hecc_ir::nn_verify::{MAX_DIM, MAX_ELEMENTS};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Once};
+use tract_onnx::model::ParseResult;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::type_proto::{self, Value as TypeValue};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
+};
+use tract_onnx::prelude::{InferenceFact, InferenceModel, TVec, Tensor, tvec};
+use tract_onnx::tract_hir::infer::Factoid;
+
+/// Elements of one folded constant that is larger than its operands.
+const MAX_FOLDED: u64 = 1 << 20;
+/// Elements of all folded constants together.
+const MAX_FOLDED_TOTAL: u64 = 1 << 28;
+
+/// What is known of a value.
+#[derive(Clone, Debug)]
+pub(super) enum Fact {
+    /// Known before the image is.
+    Constant(Arc<Tensor>),
+    /// Depends on the image; ONNX dimensions.
+    Data(Vec<usize>),
+}
+
+/// Facts of all values by name.
+pub(super) type Facts = HashMap<String, Fact>;
+
+/// Infers and folds.
+pub(super) fn fold(model: &Checked) -> Step<Facts> {
+    let parsed = guarded(|| {
+        tract_onnx::onnx()
+            .with_ignore_value_info(true)
+            .parse(&proto(model), None)
+    })?;
+    let ParseResult {
+        model: mut inference,
+        outlets_by_name: outlets,
+        ..
+    } = parsed;
+    let mut facts = Facts::new();
+    for tensor in &model.initialisers {
+        let fact = &inference
+            .outlet_fact(outlets[&tensor.name])
+            .map_err(|e| reader(&e))?;
+        facts.insert(tensor.name.clone(), read(fact)?);
+    }
+    facts.insert(model.input.clone(), Fact::Data(model.input_dims.clone()));
+    let mut budget = MAX_FOLDED_TOTAL;
+    for node in &model.nodes {
+        let at = |p: Problem| p.at(&describe(node));
+        let constant = bound(node, &facts, &mut budget).map_err(at)?;
+        let outlet = outlets[&node.output[0]];
+        let fact = guarded(|| infer(&mut inference, outlet.node)).map_err(at)?;
+        let fact = read(&fact).map_err(at)?;
+        if constant && matches!(fact, Fact::Data(_)) {
+            return Err(at(Problem::new(
+                "is computed from constants only, in a way that hecc does not fold",
+            )
+            .help("simplify the model first, e.g. with onnxsim")));
+        }
+        facts.insert(node.output[0].clone(), fact);
+    }
+    Ok(facts)
+}
+
+/// Whether all operands of a node are constants; then, whether its result is small enough to compute.
+fn bound(node: &NodeProto, facts: &Facts, budget: &mut u64) -> Step<bool> {
+    let operands: Option<Vec<&Tensor>> = node
+        .input
+        .iter()
+        .filter(|name| !name.is_empty())
+        .map(|name| match &facts[name] {
+            Fact::Constant(tensor) => Some(&**tensor),
+            Fact::Data(_) => None,
+        })
+        .collect();
+    let Some(operands) = operands else {
+        return Ok(false);
+    };
+    if !operators::find(&node.op_type)?.folds {
+        return Err(Problem::new("is applied to constants only")
+            .help("fold it before the export, e.g. with onnxsim"));
+    }
+    let sum: u64 = operands.iter().map(|t| t.len() as u64).sum();
+    let size = match node.op_type.as_str() {
+        "Constant" => {
+            let values = node.attribute.iter().map(|a| {
+                a.t.as_ref()
+                    .map_or(Ok(a.ints.len() as u64 + a.floats.len() as u64 + 1), |t| {
+                        tensors::check(t, &a.name)
+                    })
+            });
+            values.sum::<Step<u64>>()?
+        }
+        "ConstantOfShape" => {
+            let dims = tensors::integers(operands[0]).unwrap_or_default();
+            if dims.len() > 8 || dims.iter().any(|&d| d < 0) {
+                return Err(Problem::new(format!(
+                    "makes a constant of shape {:?}",
+                    &dims[..dims.len().min(9)]
+                )));
+            }
+            dims.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64))
+        }
+        // Both bounds hold for every broadcast and every gather.
+        "Add" | "Sub" | "Mul" | "Div" | "Gather" => operands
+            .iter()
+            .fold(1u64, |n, t| n.saturating_mul(t.len() as u64)),
+        _ => sum,
+    };
+    if size > MAX_FOLDED.max(sum) || size > *budget {
+        return Err(Problem::new(format!(
+            "makes a constant of {size} elements, at most {MAX_FOLDED} are supported"
+        )));
+    }
+    *budget -= size;
+    Ok(true)
+}
+
+/// One forward inference; the facts of the operands are known.
+fn infer(model: &mut InferenceModel, id: usize) -> tract_onnx::prelude::TractResult<InferenceFact> {
+    let (inputs, outputs) = model.node_facts(id)?;
+    let inputs: TVec<InferenceFact> = inputs.into_iter().cloned().collect();
+    let outputs: TVec<InferenceFact> = outputs.into_iter().cloned().collect();
+    let op = &mut model.node_mut(id).op;
+    let (_, inferred, _) = op.infer(inputs.iter().collect(), outputs.iter().collect(), tvec!())?;
+    let fact = inferred.into_iter().next().unwrap_or_default();
+    model.set_outlet_fact(tract_onnx::prelude::OutletId::new(id, 0), fact.clone())?;
+    Ok(fact)
+}
+
+fn read(fact: &InferenceFact) -> Step<Fact> {
+    if let Some(tensor) = fact.value.concretize() {
+        return Ok(Fact::Constant(tensor));
+    }
+    let unknown = || {
+        Problem::new("has a result whose shape cannot be inferred")
+            .help("export with fixed image dimensions")
+    };
+    let dims = fact.shape.concretize().ok_or_else(unknown)?;
+    let mut sizes = Vec::with_capacity(dims.len());
+    for dim in &dims {
+        let size = dim.to_i64().map_err(|_| unknown())?;
+        if !(1..=MAX_DIM as i64).contains(&size) {
+            return Err(Problem::new(format!(
+                "has a result with a dimension of {size}, expected 1 to {MAX_DIM}"
+            )));
+        }
+        sizes.push(size as usize);
+    }
+    if sizes
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .is_none_or(|n| n > MAX_ELEMENTS)
+    {
+        return Err(Problem::new(format!(
+            "has a result of dimensions {sizes:?}, more than {MAX_ELEMENTS} elements"
+        )));
+    }
+    Ok(Fact::Data(sizes))
+}
+
+/// The checked model as tract takes it: nothing but what was checked.
+fn proto(model: &Checked) -> ModelProto {
+    let dim = |&size: &usize| Dimension {
+        value: Some(dimension::Value::DimValue(size as i64)),
+        ..Dimension::default()
+    };
+    let shape = TensorShapeProto {
+        dim: model.input_dims.iter().map(dim).collect(),
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float as i32,
+        shape: Some(shape),
+    };
+    let image = TypeProto {
+        value: Some(TypeValue::TensorType(tensor)),
+        ..TypeProto::default()
+    };
+    let info = |name: &str, r#type| ValueInfoProto {
+        name: name.to_string(),
+        r#type,
+        ..ValueInfoProto::default()
+    };
+    let graph = GraphProto {
+        node: model.nodes.iter().map(for_tract).collect(),
+        initializer: model.initialisers.clone(),
+        input: vec![info(&model.input, Some(image))],
+        output: vec![info(&model.output, None)],
+        ..GraphProto::default()
+    };
+    ModelProto {
+        ir_version: 8,
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: model.opset,
+        }],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+/// A node with its first output only; in inference, a dropout is the identity.
+fn for_tract(node: &NodeProto) -> NodeProto {
+    let mut node = node.clone();
+    node.output.truncate(1);
+    if node.op_type == "Dropout" {
+        node.op_type = "Identity".to_string();
+        node.input.truncate(1);
+        node.attribute.clear();
+    }
+    node
+}
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs tract; its errors and, as the last resort, its panics become problems of the model.
+fn guarded<T>(run: impl FnOnce() -> tract_onnx::prelude::TractResult<T>) -> Step<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !SILENT.get() {
+                previous(info);
+            }
+        }));
+    });
+    SILENT.set(true);
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(run));
+    SILENT.set(false);
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(e)) => Err(reader(&e)),
+        Err(_) => Err(Problem::new("the ONNX reader could not make sense of it")
+            .help("check the model with onnx.checker")),
+    }
+}
+
+fn reader(error: &tract_onnx::prelude::TractError) -> Problem {
+    let text = format!("{error:#}").replace('\n', " ");
+    let text: String = text.chars().take(400).collect();
+    Problem::new(format!("the ONNX reader could not infer its shape: {text}"))
+        .help("check the model with onnx.checker")
+}
