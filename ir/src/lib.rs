@@ -1,27 +1,41 @@
 #![doc = include_str!("../README.md")]
 
-pub mod calibration;
-pub mod kernel;
-pub mod layout;
-pub mod linear;
 pub mod nn;
+pub mod nn_verify;
+
+pub mod kernel;
 pub mod nn_dump;
 pub mod nn_eval;
-pub mod nn_verify;
-pub mod params;
+
+pub mod calibration;
+
+pub mod layout;
+pub mod linear;
+pub mod sparse;
+
 mod placement;
-pub mod plan;
-pub mod plan_bytes;
-pub mod checker;
-mod wire;
-pub mod primes;
+mod taps;
+
+pub mod slots;
+
 pub mod program;
+pub mod program_verify;
+
 pub mod program_dump;
 pub mod program_eval;
-pub mod program_verify;
+
+pub mod params;
+pub mod primes;
 pub mod security;
-pub mod slots;
-pub mod sparse;
-mod taps;
+
+pub mod plan;
+pub mod plan_bytes;
+
+mod plan_decode;
+mod plan_encode;
+mod wire;
+
+pub mod checker;
+
 #[cfg(test)]
 mod testing;

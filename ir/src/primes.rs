@@ -75,7 +75,11 @@ mod tests {
 
     #[test]
     fn is_prime_agrees_with_trial_division() {
-        let divides = |n: u64| (2..).take_while(|d| d * d <= n).any(|d| n.is_multiple_of(d));
+        let divides = |n: u64| {
+            (2..)
+                .take_while(|d| d * d <= n)
+                .any(|d| n.is_multiple_of(d))
+        };
         for n in (0..2000).chain(1 << 30..(1 << 30) + 500) {
             assert_eq!(is_prime(n), n > 1 && !divides(n), "{n}");
         }

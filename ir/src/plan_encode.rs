@@ -1,0 +1,138 @@
+//! From a plan to its protobuf messages.
+
+use crate::nn::Linear;
+use crate::plan::Plan;
+use crate::program::{LinearMap, Node, Op};
+use crate::wire;
+
+fn wide(values: &[usize]) -> Vec<u64> {
+    values.iter().map(|&v| v as u64).collect()
+}
+
+/// Everything but the constants.
+pub fn structure(plan: &Plan) -> wire::Plan {
+    let (p, b, pre, keys) = (
+        &plan.parameters,
+        &plan.parameters.bootstrap,
+        &plan.preprocess,
+        &plan.keys,
+    );
+    wire::Plan {
+        model: plan.model.clone(),
+        parameters: Some(wire::Parameters {
+            log_n: p.log_n,
+            q: p.q.clone(),
+            p: p.p.clone(),
+            digit: p.digit as u64,
+            stc: b.stc.clone(),
+            cts: b.cts.clone(),
+            cos_degree: b.cos_degree as u64,
+            double_angles: b.double_angles,
+            range: b.range,
+            sparse_weight: b.sparse_weight as u64,
+        }),
+        insecure: plan.insecure,
+        certificate: plan
+            .certificate
+            .iter()
+            .map(|c| wire::Certificate {
+                key: c.key.clone(),
+                log_n: c.log_n,
+                log_qp: c.log_qp,
+                secret: c.secret.clone(),
+                security: c.security,
+                source: c.source.clone(),
+            })
+            .collect(),
+        preprocess: Some(wire::Preprocess {
+            mean: pre.mean.clone(),
+            std: pre.std.clone(),
+            width: pre.width as u64,
+            height: pre.height as u64,
+            channels: pre.channels as u64,
+            classes: pre.classes.clone(),
+        }),
+        nodes: plan.program.nodes.iter().map(write_node).collect(),
+        maps: plan.program.maps.iter().map(write_map).collect(),
+        keys: Some(wire::Keys {
+            steps: keys.rotations.iter().map(|key| key.steps as u64).collect(),
+            levels: keys.rotations.iter().map(|key| key.level as u64).collect(),
+            relinearisation: keys.relinearisation.map(|level| level as u64),
+            conjugation: keys.conjugation.map(|level| level as u64),
+            encapsulation: keys.encapsulation,
+        }),
+        predicted_seconds: plan.predicted_seconds,
+    }
+}
+
+fn write_node(node: &Node) -> wire::Node {
+    let l = &node.layout;
+    let (op, map, numbers) = match &node.op {
+        Op::Input => (0, 0, Vec::new()),
+        Op::Linear { map, .. } => (1, *map as u64, Vec::new()),
+        Op::MulConst { factor, .. } => (2, 0, vec![*factor]),
+        Op::Add { .. } => (3, 0, Vec::new()),
+        Op::Activate {
+            coefficients, rho, ..
+        } => (4, 0, [&[*rho], coefficients.as_slice()].concat()),
+    };
+    wire::Node {
+        name: node.name.clone(),
+        layout: wide(&[
+            l.slots, l.shape.c, l.shape.h, l.shape.w, l.gap, l.rows, l.cols, l.copies, l.twist,
+        ]),
+        level: node.level as u64,
+        scale: node.scale,
+        unit: node.unit,
+        op,
+        operands: wide(&node.op.operands()),
+        map,
+        numbers,
+    }
+}
+
+fn write_map(map: &LinearMap) -> wire::Map {
+    let stage = |stage: &Linear| {
+        let (op, integers) = match stage {
+            Linear::Conv {
+                out_channels,
+                kernel,
+                stride,
+                pads,
+                dilation,
+                groups,
+                ..
+            } => (
+                0,
+                [
+                    &[*out_channels],
+                    &kernel[..],
+                    stride,
+                    pads,
+                    dilation,
+                    &[*groups],
+                ]
+                .concat(),
+            ),
+            Linear::Gemm { rows, .. } => (1, vec![*rows]),
+            Linear::AveragePool { kernel, stride } => (2, [*kernel, *stride].concat()),
+            Linear::Affine { .. } => (3, Vec::new()),
+            Linear::Slice { start, step, shape } => (4, [*start, *step, shape.axes()].concat()),
+            Linear::Pad { before, after } => (5, [*before, *after].concat()),
+            Linear::Reshape { shape } => (6, shape.axes().to_vec()),
+        };
+        let constants = wide(&stage.constants().map(<[f32]>::len));
+        wire::Stage {
+            op,
+            integers: wide(&integers),
+            constants,
+        }
+    };
+    wire::Map {
+        stages: map.stages.iter().map(stage).collect(),
+        gain: map.gain,
+        bias_gain: map.bias_gain,
+        fold: map.fold,
+        giant: map.giant as u64,
+    }
+}
