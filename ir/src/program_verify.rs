@@ -296,3 +296,75 @@ fn agrees(what: &str, found: f64, expected: f64) -> Result<(), String> {
         Err(format!("has {what} {found}, the units ask for {expected}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::residual_program;
+
+    #[test]
+    fn verify_names_the_broken_rule() {
+        let parameters = Parameters::fused(11, 15);
+        let refused = |edit: fn(&mut Program), expect: &str| {
+            let mut program = residual_program();
+            edit(&mut program);
+            let message = program.verify(&parameters).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}, expected {expect}");
+        };
+        refused(|p| p.nodes.clear(), "without nodes");
+        refused(
+            |p| p.nodes[0].op = Op::MulConst { x: 0, factor: 1.0 },
+            "v0 (node0): uses v0",
+        );
+        refused(|p| p.nodes[4].op = Op::Input, "second input");
+        refused(
+            |p| p.nodes[5].op = Op::Add { x: 3, y: 3 },
+            "v4 (node4): is neither used",
+        );
+        refused(
+            |p| p.nodes[5].op = Op::Add { x: 3, y: 2 },
+            "adds v2 laid out as",
+        );
+        refused(|p| p.nodes[2].layout.slots = 512, "slots");
+        refused(|p| p.nodes[3].unit = -1.0, "unit -1");
+        refused(|p| p.nodes[3].unit = 5.1, "has gain");
+        refused(|p| p.maps.truncate(2), "uses map 2 of 2");
+        refused(|p| p.maps[1].giant = 0, "giant step of 0");
+        refused(
+            |p| p.maps[2].stages = vec![p.maps[1].stages[0].clone(); 20],
+            "20 stages",
+        );
+        refused(|p| p.nodes[2].layout.gap = 2, "grid of 8x8");
+        refused(|p| p.nodes[3].layout.twist = 64, "folds into");
+        refused(|p| p.nodes[3].level = 3, "is at level 3, expected 2");
+        refused(|p| p.nodes[0].level = 99, "the top is");
+        refused(|p| p.nodes[3].scale *= 2.0, "scales 2147483648 and");
+        refused(|p| p.nodes[1].scale /= 1e8, "needs constants");
+        refused(|p| p.nodes[2].scale = f64::INFINITY, "has scale inf");
+    }
+
+    #[test]
+    fn a_dump_shows_every_type_and_the_stages() {
+        let dump = residual_program().dump();
+        let mut lines = dump.lines();
+        assert_eq!(
+            lines.next(),
+            Some(
+                "v0 = input : 3x8x8 gap 1 grid 8x8 x4, level 3, scale 2^30.000, unit 2.500000  // node0"
+            )
+        );
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("v1 = linear v0 map 0 giant 64 : 4x8x8 gap 1")
+        );
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("    conv kernel 3x3 pads 1x1x1x1 weight 108#")
+        );
+        assert!(dump.contains("map 1 giant 64 fold :") && dump.contains("x4 twist 64, level 3"));
+    }
+}
