@@ -302,5 +302,12 @@ fn bad_input_is_refused() {
     for line in ["--help", "eval --help", "--version"] {
         folder.succeed(line);
     }
+    let mut eval = folder.command(good).args(["-o", "new.ct"]).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    eval.kill().unwrap();
+    // A fast machine may have finished.
+    if !eval.wait().unwrap().success() {
+        assert_eq!(folder.names(), case.before, "eval stopped in the middle");
+    }
     folder.succeed("keygen plan.bin --client client.key --server server.key --force");
 }

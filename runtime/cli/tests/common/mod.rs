@@ -188,13 +188,17 @@ impl Folder {
         names
     }
 
-    /// Runs `hecc-run` with arguments as a shell would split them, in this folder.
-    pub fn run(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_hecc-run"))
+    /// `hecc-run` with arguments as a shell would split them, in this folder.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hecc-run"));
+        command
             .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .unwrap()
+            .current_dir(self.0.path());
+        command
+    }
+
+    pub fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
     }
 
     /// Runs `hecc-run`, which must succeed; its standard output.
