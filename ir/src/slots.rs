@@ -327,3 +327,90 @@ impl Graph {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Linear, Shape};
+
+    /// `activate(2 * input + input)`, twisted afterwards.
+    fn graph() -> Graph {
+        let layout = Layout {
+            slots: 32,
+            shape: Shape::new(2, 2, 2),
+            gap: 1,
+            rows: 2,
+            cols: 2,
+            copies: 4,
+            twist: 0,
+        };
+        let mut graph = Graph::default();
+        let double = Linear::Affine {
+            scale: vec![2.0; 2],
+            shift: vec![0.0; 2],
+        };
+        graph.maps.push(LinearMap {
+            stages: vec![double],
+            gain: 0.5,
+            bias_gain: 0.5,
+            fold: false,
+            giant: 4,
+        });
+        let mut push = |op, unit| graph.push(op, "node", layout.clone(), unit);
+        push(Op::Input, 1.0);
+        push(Op::Linear { x: 0, map: 0 }, 2.0);
+        push(Op::Scale { x: 0, factor: 0.5 }, 2.0);
+        push(Op::Add { x: 1, y: 2 }, 2.0);
+        // sin(y) as -cos(y + pi/2), rho = 1: 1/2 goes to sin(pi/4).
+        let coefficients = vec![0.0, -1.0];
+        let x = 3;
+        push(
+            Op::Activate {
+                x,
+                coefficients,
+                rho: 1.0,
+            },
+            2.0,
+        );
+        graph.nodes[4].layout.twist = 4;
+        graph
+    }
+
+    #[test]
+    fn evaluates_in_network_units() {
+        let out = graph().evaluate(&[1.0 / 3.0; 8]).unwrap();
+        // 3 * (1/3) is 1/2 of the unit 2.
+        let expect = 2.0 * std::f64::consts::FRAC_PI_4.sin();
+        assert!(out.iter().all(|v| (v - expect).abs() < 1e-12), "{out:?}");
+        assert!(graph().dump().contains("v3 = add v1 v2"));
+    }
+
+    #[test]
+    fn verify_refuses() {
+        assert_eq!(graph().verify(), Ok(()));
+        let check = |edit: fn(&mut Graph), expect: &str| {
+            let mut graph = graph();
+            edit(&mut graph);
+            let message = graph.verify().unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        check(
+            |g| g.nodes[1].op = Op::Scale { x: 1, factor: 0.5 },
+            "not defined before",
+        );
+        check(
+            |g| g.nodes[2].op = Op::Scale { x: 0, factor: 0.7 },
+            "factor 0.7",
+        );
+        check(
+            |g| g.nodes[1].op = Op::Linear { x: 0, map: 1 },
+            "map 1 of 1",
+        );
+        check(|g| g.nodes[1].unit = 3.0, "unit 3");
+        check(|g| g.nodes[0].unit = f64::NAN, "unit NaN");
+        check(|g| g.nodes[3].op = Op::Input, "second input");
+        check(|g| g.nodes[4].layout.copies = 2, "more of the layout");
+        check(|g| g.nodes[1].layout.twist = 4, "another layout");
+        check(|g| g.nodes[3].op = Op::Add { x: 1, y: 1 }, "neither used");
+    }
+}

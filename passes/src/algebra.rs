@@ -35,60 +35,68 @@ pub fn weight_count(op: &Linear) -> usize {
 
 /// `second` after `first` as one operator, where there is one; `middle` is the shape between them.
 pub fn compose(first: &Linear, second: &Linear, middle: Shape) -> Option<Linear> {
-    match (first, second) {
-        (_, Linear::Affine { scale, shift }) => affine_after(first, scale, shift),
-        (Linear::Affine { scale, shift }, Linear::Conv { pads, .. }) => {
-            // Padding with zeros happens after the affine: a shift survives only where nothing is padded.
-            let shifted = shift.iter().any(|&b| b != 0.0);
-            if shifted && *pads != [0; 4] {
-                return None;
+    match second {
+        Linear::Affine { scale, shift } => affine_after(first, scale, shift),
+        Linear::Conv { pads, .. } => match first {
+            Linear::Affine { scale, shift } => {
+                // Padding with zeros happens after the affine: a shift survives only where nothing is padded.
+                let shifted = shift.iter().any(|&b| b != 0.0);
+                let survives = !shifted || *pads == [0; 4];
+                survives.then(|| conv_after(scale, shift, second, middle))?
             }
-            conv_after(scale, shift, second, middle)
+            Linear::Pad { before, after } => padded_conv(*before, *after, second),
+            Linear::Conv { .. }
+            | Linear::Gemm { .. }
+            | Linear::AveragePool { .. }
+            | Linear::Slice { .. }
+            | Linear::Reshape { .. } => None,
+        },
+        // Both read their input in c-major order, which is all a Reshape keeps.
+        Linear::Gemm { .. } | Linear::Reshape { .. } => {
+            matches!(first, Linear::Reshape { .. }).then(|| second.clone())
         }
-        // Gemm reads its input flattened in c-major order, which is all a Reshape keeps.
-        (Linear::Reshape { .. }, Linear::Gemm { .. }) => Some(second.clone()),
-        (Linear::Reshape { .. }, Linear::Reshape { .. }) => Some(second.clone()),
-        (
-            Linear::Slice {
+        Linear::Slice { start, step, shape } => {
+            let Linear::Slice {
                 start: a, step: s, ..
-            },
-            Linear::Slice {
-                start: b,
-                step: t,
-                shape,
-            },
-        ) => Some(Linear::Slice {
-            start: std::array::from_fn(|i| a[i] + b[i] * s[i]),
-            step: std::array::from_fn(|i| s[i] * t[i]),
-            shape: *shape,
-        }),
-        (
-            Linear::Pad {
+            } = first
+            else {
+                return None;
+            };
+            Some(Linear::Slice {
+                start: std::array::from_fn(|i| a[i] + start[i] * s[i]),
+                step: std::array::from_fn(|i| s[i] * step[i]),
+                shape: *shape,
+            })
+        }
+        Linear::Pad { before, after } => {
+            let Linear::Pad {
                 before: a,
                 after: b,
-            },
-            Linear::Pad {
-                before: c,
-                after: d,
-            },
-        ) => Some(Linear::Pad {
-            before: std::array::from_fn(|i| a[i] + c[i]),
-            after: std::array::from_fn(|i| b[i] + d[i]),
-        }),
-        (Linear::Pad { before, after }, Linear::Conv { .. }) if before[0] == 0 && after[0] == 0 => {
-            let mut conv = second.clone();
-            if let Linear::Conv { pads, .. } = &mut conv {
-                for (pad, more) in pads
-                    .iter_mut()
-                    .zip([before[1], before[2], after[1], after[2]])
-                {
-                    *pad += more;
-                }
-            }
-            Some(conv)
+            } = first
+            else {
+                return None;
+            };
+            Some(Linear::Pad {
+                before: std::array::from_fn(|i| a[i] + before[i]),
+                after: std::array::from_fn(|i| b[i] + after[i]),
+            })
         }
-        _ => None,
+        Linear::AveragePool { .. } => None,
     }
+}
+
+/// `conv` on an input padded with zeros along rows and columns.
+fn padded_conv(before: [usize; 3], after: [usize; 3], conv: &Linear) -> Option<Linear> {
+    let mut conv = conv.clone();
+    let Linear::Conv { pads, .. } = &mut conv else {
+        return None;
+    };
+    if before[0] != 0 || after[0] != 0 {
+        return None;
+    }
+    let more = [before[1], before[2], after[1], after[2]];
+    pads.iter_mut().zip(more).for_each(|(pad, m)| *pad += m);
+    Some(conv)
 }
 
 /// `scale * first(x) + shift` as one operator of the kind of `first`.

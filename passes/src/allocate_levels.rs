@@ -89,3 +89,56 @@ pub fn allocate_levels(graph: Graph, parameters: &Parameters) -> Result<Program,
         maps: graph.maps,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use hecc_ir::layout::Layout;
+    use hecc_ir::nn::Shape;
+
+    use super::*;
+
+    /// Input, an activation on it, and the sum of both: `relu(x) + skip`.
+    fn block(skip: usize) -> Graph {
+        let layout = Layout {
+            slots: 1 << 10,
+            shape: Shape::new(4, 8, 8),
+            gap: 1,
+            rows: 8,
+            cols: 8,
+            copies: 4,
+            twist: 0,
+        };
+        let mut graph = Graph::default();
+        let mut push = |op| graph.push(op, "node", layout.clone(), 1.0);
+        let activate = |x| Op::Activate {
+            x,
+            coefficients: vec![0.5; 16],
+            rho: 0.9,
+        };
+        push(Op::Input);
+        push(Op::Scale { x: 0, factor: 1.0 });
+        push(activate(1));
+        push(Op::Scale { x: 2, factor: 1.0 });
+        push(Op::Add { x: 3, y: skip });
+        push(activate(4));
+        graph
+    }
+
+    #[test]
+    fn levels_of_a_residual_block() {
+        let parameters = Parameters::fused(11, 15);
+        let program = allocate_levels(block(1), &parameters).unwrap();
+        program.verify(&parameters).unwrap();
+        let levels: Vec<usize> = program.nodes.iter().map(|n| n.level).collect();
+        assert_eq!(levels, [3, 2, 3, 2, 2, 3]);
+        // A skip that nobody brought down a level.
+        let error = allocate_levels(block(2), &parameters).unwrap_err();
+        let expect = PassError::Level {
+            value: 4,
+            name: "node".to_string(),
+            expected: 2,
+            got: 3,
+        };
+        assert_eq!(error, expect);
+    }
+}

@@ -17,7 +17,7 @@
 //!
 //! Source: multiplexed packing [LLK+22]; layout choice by cost [Orion].
 //!
-//! Test: `resnet20_diagonals`, `too_large` below.
+//! Test: `resnet20_diagonals`, `too_large` in `tests/layouts.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 

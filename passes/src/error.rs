@@ -22,6 +22,14 @@ pub enum PassError {
         /// Addends allowed.
         limit: usize,
     },
+    /// Values with many users would be multiplied into each of them too often.
+    #[error(
+        "{name}: the linear operators up to here repeat too often when each user gets its own; put an activation behind a value that many operators use"
+    )]
+    FoldsTooMuch {
+        /// The node.
+        name: String,
+    },
     /// A pass got a graph that fold_linear did not make.
     #[error("{name} is no sum of linear chains; run fold_linear first")]
     NotNormal {
@@ -102,6 +110,7 @@ impl PassError {
             }
             Self::Cycle
             | Self::TooManyAddends { .. }
+            | Self::FoldsTooMuch { .. }
             | Self::Calibration(_)
             | Self::Option { .. }
             | Self::NoDegree { .. }

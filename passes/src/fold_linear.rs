@@ -18,7 +18,7 @@
 //! Depth: every path between two activations becomes one level. Rotations: never more diagonals than
 //! before, except that a linear operator behind an `Add` is computed once per addend.
 //!
-//! Test: `folding_keeps_the_meaning`, `exports_become_equal` below.
+//! Test: `folding_keeps_the_meaning`, `exports_become_equal` in `tests/folding.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +40,10 @@ pub struct Folded {
 
 /// Addends one value may have; a graph that needs more is refused.
 const MAX_ADDENDS: usize = 64;
+/// Stages and constants that all sums together may hold, so that a small file cannot make a large graph:
+/// a value with many users is folded into each.
+const MAX_STAGES: usize = 1 << 18;
+const MAX_CONSTANTS: usize = 1 << 27;
 
 /// One linear operator of a chain.
 #[derive(Clone, Debug)]
@@ -64,8 +68,9 @@ impl Chain {
         self.stages.last().map_or(self.shape, |stage| stage.shape)
     }
 
-    /// Appends a stage, merging it with the stages before it as long as that is possible.
-    fn push(&mut self, stage: Stage) {
+    /// Appends a stage, merging it with the stages before it as long as that is possible. `made`
+    /// counts the constants of the products.
+    fn push(&mut self, stage: Stage, made: &mut usize) {
         let input = self.output();
         if algebra::is_identity(&stage.op, input, stage.shape) {
             return;
@@ -83,8 +88,9 @@ impl Chain {
         });
         match merged {
             Some(merged) => {
+                *made += algebra::weight_count(&merged.op);
                 self.stages.pop();
-                self.push(merged);
+                self.push(merged, made);
             }
             None => self.stages.push(stage),
         }
@@ -102,7 +108,7 @@ struct Sum {
 /// Runs the pass.
 ///
 /// # Errors
-/// [`PassError::Cycle`] and [`PassError::TooManyAddends`].
+/// [`PassError::Cycle`], [`PassError::TooManyAddends`] and [`PassError::FoldsTooMuch`].
 pub fn fold_linear(graph: &Graph) -> Result<Folded, PassError> {
     let sums = sums(graph)?;
     let order = canonical_order(graph, &sums);
@@ -113,7 +119,7 @@ pub fn fold_linear(graph: &Graph) -> Result<Folded, PassError> {
 fn sums(graph: &Graph) -> Result<BTreeMap<ValueId, Sum>, PassError> {
     let mut sums: BTreeMap<ValueId, Sum> = BTreeMap::new();
     let mut walk = Topo::new(&graph.nodes);
-    let mut seen = 0;
+    let (mut seen, mut stages, mut made) = (0, 0, 0);
     while let Some(id) = walk.next(&graph.nodes) {
         seen += 1;
         let node = &graph.nodes[id];
@@ -126,18 +132,17 @@ fn sums(graph: &Graph) -> Result<BTreeMap<ValueId, Sum>, PassError> {
             Op::Relu => sums_of(&sums, graph, operands[0]),
             Op::Linear(linear) => {
                 let mut sum = sums_of(&sums, graph, operands[0]);
+                // The constant part of an affine map belongs to one addend only.
+                let whole = Arc::new(linear.clone());
+                let bare = Arc::new(algebra::without_bias(linear));
                 for (position, chain) in sum.addends.iter_mut().enumerate() {
-                    // The constant part of an affine map belongs to one addend only.
-                    let op = if position == 0 {
-                        linear.clone()
-                    } else {
-                        algebra::without_bias(linear)
-                    };
-                    chain.push(Stage {
-                        op: Arc::new(op),
+                    let op = if position == 0 { &whole } else { &bare };
+                    let stage = Stage {
+                        op: Arc::clone(op),
                         shape: node.shape,
                         name: node.name.clone(),
-                    });
+                    };
+                    chain.push(stage, &mut made);
                 }
                 sum
             }
@@ -154,6 +159,16 @@ fn sums(graph: &Graph) -> Result<BTreeMap<ValueId, Sum>, PassError> {
                 name: node.name.clone(),
                 addends: sum.addends.len(),
                 limit: MAX_ADDENDS,
+            });
+        }
+        stages += sum
+            .addends
+            .iter()
+            .map(|c| 1 + c.stages.len())
+            .sum::<usize>();
+        if stages > MAX_STAGES || made > MAX_CONSTANTS {
+            return Err(PassError::FoldsTooMuch {
+                name: node.name.clone(),
             });
         }
         sums.insert(id, sum);

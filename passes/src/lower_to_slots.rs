@@ -13,7 +13,7 @@
 //!
 //! Depth: one `Linear` or `Scale` between two activations. Rotations: those of the chosen maps.
 //!
-//! Test: `slots_agree_with_tensors` in the crate's tests.
+//! Test: `slots_agree_with_tensors` in `tests/lowering.rs`.
 
 use hecc_ir::program::{LinearMap, Value};
 use hecc_ir::slots::{Graph, Op};

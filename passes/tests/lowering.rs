@@ -70,7 +70,7 @@ fn slots_agree_with_tensors() {
 }
 
 #[test]
-fn exports_give_the_same_program() {
+fn exports_give_the_same_program_and_meaning() {
     let reference = digits(Style::Folded);
     let calibration = calibrate(&fold_linear(&reference).unwrap().graph, 3);
     let options = Options {
@@ -79,6 +79,7 @@ fn exports_give_the_same_program() {
         ..Options::default()
     };
     let mut dumps = Vec::new();
+    let folded = fold_linear(&reference).unwrap().graph;
     let lowered = lower(reference, &calibration, &options, &mut |name, _| {
         dumps.push(name.to_string())
     })
@@ -89,6 +90,29 @@ fn exports_give_the_same_program() {
         (lowered.parameters.log_n, lowered.report.activations.len()),
         (11, 3)
     );
+    let image = image(9, 64);
+    let by_name = |name: &str| {
+        calibration
+            .activations
+            .iter()
+            .find(|a| a.name == name)
+            .unwrap()
+    };
+    let expect = evaluate(&folded, &image, |name, v| {
+        fit(by_name(name), 15, 1.25, 0.92).unwrap().apply(v)
+    });
+    let got = [
+        lowered.program.evaluate(&image).unwrap(),
+        lowered
+            .program
+            .evaluate_slots(&image, &mut |_, _| ())
+            .unwrap(),
+    ];
+    for got in got {
+        for (a, b) in expect.iter().zip(&got) {
+            assert!((a - b).abs() < 1e-9 * calibration.logits, "{a} and {b}");
+        }
+    }
     for style in [Style::Kept, Style::Raw] {
         let other = lower(digits(style), &calibration, &options, &mut |_, _| {}).unwrap();
         assert_eq!(other.program, lowered.program);
