@@ -4,6 +4,10 @@ use crate::import::ImportError;
 use hecc_passes::PassError;
 use std::path::Path;
 
+/// The way out of a model whose error has no better one.
+const BROKEN_MODEL: &str =
+    "export the model again; onnx.checker.check_model says whether it is valid ONNX";
+
 /// What is wrong, and the way out where there is one.
 #[derive(Debug)]
 pub struct Failure {
@@ -38,7 +42,7 @@ impl From<ImportError> for Failure {
     fn from(e: ImportError) -> Self {
         Self {
             what: e.to_string(),
-            help: e.help,
+            help: Some(e.help.unwrap_or_else(|| BROKEN_MODEL.to_string())),
         }
     }
 }

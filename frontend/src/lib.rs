@@ -23,6 +23,10 @@ use std::process::ExitCode;
 /// Exit code of bad input and of a wrong command line.
 const BAD_INPUT: u8 = 2;
 
+/// The way out of an error that has no better one.
+const NO_BETTER_HELP: &str = "check that the path is right and the file is what the command asks for; \
+                              hecc COMMAND --help says what that is";
+
 /// Runs the `hecc` command with these arguments, the program's name first.
 ///
 /// Returns 0, or 2 after printing what is wrong and what to do about it.
@@ -45,9 +49,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", failure.what);
-            if let Some(help) = failure.help {
-                eprintln!("help: {help}");
-            }
+            let help = failure.help.as_deref().unwrap_or(NO_BETTER_HELP);
+            eprintln!("help: {help}");
             ExitCode::from(BAD_INPUT)
         }
     }
