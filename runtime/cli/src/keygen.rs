@@ -32,6 +32,12 @@ pub fn keygen(args: &Keygen) -> Result<(), Failure> {
         ));
     }
     let plan = load_plan(&args.plan)?;
+    if plan.insecure {
+        eprintln!(
+            "warning: {}: below 128 bits of security, for tests only",
+            args.plan.display()
+        );
+    }
     let context = context(&plan)?;
     let mut client_file = OutputFile::create(&args.client, true)?;
     let server_file = OutputFile::create(&args.server, false)?;
