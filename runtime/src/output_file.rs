@@ -1,6 +1,5 @@
 //! Files that appear whole or not at all.
 
-use std::fs::Permissions;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,6 +54,7 @@ impl OutputFile {
         builder.prefix(".hecc-").suffix(".part");
         #[cfg(unix)]
         {
+            use std::fs::Permissions;
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(Permissions::from_mode(if secret { 0o600 } else { 0o666 }));
         }

@@ -69,7 +69,7 @@ fn evaluate(args: &Eval) -> Result<Stats, Error> {
     let load_seconds = begun.elapsed().as_secs_f64();
     let session = Session::new(plan, context, keys);
     let (output, mut stats) = session.run(input, |progress| bar.update(progress))?;
-    bar.finish();
+    drop(bar);
     write_output(
         &args.output,
         session.plan(),

@@ -65,9 +65,11 @@ impl EvalBar {
         self.bar
             .set_message(format!("{node}/{nodes}, {left:.0} s left: {name}"));
     }
+}
 
-    /// Removes the bar.
-    pub fn finish(&self) {
+impl Drop for EvalBar {
+    /// Removes the bar, also before an error is printed.
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
