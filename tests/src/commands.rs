@@ -60,6 +60,11 @@ impl Commands {
         }
     }
 
+    /// The same commands without a word.
+    pub fn quiet(&self) -> Self {
+        Self::new(&self.program, false)
+    }
+
     /// Runs a command line, program name first, to its end.
     pub fn run<I: Into<OsString>>(&self, line: impl IntoIterator<Item = I>) -> Result<Outcome> {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();

@@ -107,15 +107,17 @@ impl Session {
         if let Some(threads) = threads {
             eval.extend(["--threads".into(), threads.to_string().into()]);
         }
-        let mut decrypt = self.line(&["hecc-run", "decrypt"], &decrypt);
-        decrypt.push("--json".into());
+        let decrypt = self.line(&["hecc-run", "decrypt"], &decrypt);
+        let json = [decrypt.clone(), vec!["--json".into()]].concat();
 
         let encrypted = self.commands.succeed(encrypt)?;
         let evaluated = self.commands.succeed(eval)?;
+        // For a person, then for the comparison.
         let decrypted = self.commands.succeed(decrypt)?;
+        let json = self.commands.quiet().succeed(json)?;
         let stats = std::fs::read_to_string(stats)?;
         Ok(Classified {
-            logits: logits(&serde_json::from_str(&decrypted.stdout)?)?,
+            logits: logits(&serde_json::from_str(&json.stdout)?)?,
             seconds: [encrypted.seconds, evaluated.seconds, decrypted.seconds],
             stats: serde_json::from_str(&stats)?,
         })

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::{INSECURE_TEST_RING, commands, insecure_digits};
 use hecc_ir::plan::Plan;
+use hecc_ir::program::{Node, Op};
 use hecc_runtime::plan_file::load_plan;
 use hecc_tests::commands::Outcome;
 use hecc_tests::folders;
@@ -327,7 +328,11 @@ fn lying_plans_are_refused() {
     check("no program", &|p| p.program.nodes.clear());
     check("no maps", &|p| p.program.maps.clear());
     check("wrong level", &|p| p.program.nodes[1].level += 1);
-    check("wrong scale", &|p| p.program.nodes[1].scale *= 2.0);
+    check("sum of other scales", &|p| {
+        let sum = |node: &&mut Node| matches!(node.op, Op::Add { .. });
+        let node = p.program.nodes.iter_mut().find(sum);
+        node.expect("digits has a residual").scale *= 2.0;
+    });
     check("scale not a number", &|p| {
         p.program.nodes[0].scale = f64::NAN
     });
