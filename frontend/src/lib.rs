@@ -39,13 +39,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if e.use_stderr() { BAD_INPUT } else { 0 });
         }
     };
-    let result = match &args.command {
-        Command::Calibrate(args) => calibrate::calibrate(args),
-        Command::Compile(args) => compile::compile(args),
-        Command::Inspect(args) => inspect::inspect(args),
-        Command::Evaluate(args) => evaluate::evaluate(args),
-    };
-    match result {
+    match dispatch(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", failure.what);
@@ -55,3 +49,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
 }
+
+fn dispatch(args: &Args) -> Result<(), failure::Failure> {
+    match &args.command {
+        Command::Calibrate(args) => calibrate::calibrate(args),
+        Command::Compile(args) => compile::compile(args),
+        Command::Inspect(args) => inspect::inspect(args),
+        Command::Evaluate(args) => evaluate::evaluate(args),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,16 @@
 //! to 1 (`fold`), and what remains translated operator by operator (`translate`). Everything an error
 //! names, file, node, operator, attribute, is known before tract sees the model.
 
+mod affine;
 mod error;
 mod fold;
+mod moves;
 mod operators;
 mod read;
 mod tensors;
 mod translate;
 mod validate;
+mod windows;
 mod wire;
 
 pub use error::ImportError;
@@ -46,5 +49,7 @@ fn parse(bytes: &[u8]) -> Result<Graph, error::Problem> {
     translate::translate(&model, &facts)
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,276 @@
+//! Models that are wrong: each gets an error that names what and where, never a panic.
+
+use super::tests::Attr::{self, F, I, Is, S};
+use super::tests::{DIGITS, floats, import_model, info, ints, model, node};
+use super::*;
+use prost::Message;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto, TensorProto};
+
+#[test]
+fn errors_name_what_is_wrong() {
+    let check = |model: &ModelProto, expect: &[&str]| {
+        let error = import_model(model).unwrap_err();
+        let text = format!("{error}; {}", error.help.as_deref().unwrap_or(""));
+        for part in expect {
+            assert!(text.contains(part), "{text:?} lacks {part:?}");
+        }
+        assert!(text.starts_with("model.onnx: "), "{text}");
+    };
+    let one = |op: &str,
+               inputs: &[&str],
+               attributes: &[(&str, Attr)],
+               constants: Vec<TensorProto>,
+               expect: &[&str]| {
+        check(
+            &model(vec![node(op, inputs, "y", attributes)], constants),
+            expect,
+        );
+    };
+    one(
+        "MaxPool",
+        &["x"],
+        &[],
+        vec![],
+        &["node 'the_y' (MaxPool)", "AveragePool"],
+    );
+    one(
+        "Frobnicate",
+        &["x"],
+        &[],
+        vec![],
+        &["Frobnicate", "supported: Add"],
+    );
+    one(
+        "Relu",
+        &["x"],
+        &[("alpha", F(1.0))],
+        vec![],
+        &["(Relu)", "alpha", "none"],
+    );
+    one(
+        "Flatten",
+        &["x"],
+        &[("axis", S("a"))],
+        vec![],
+        &["axis", "type string"],
+    );
+    one("Relu", &["x", "x"], &[], vec![], &["2 inputs"]);
+    one(
+        "Relu",
+        &["z"],
+        &[],
+        vec![],
+        &["\"z\", which nothing defines"],
+    );
+    one("Add", &["x", "y"], &[], vec![], &["the_y", "cycle"]);
+    one(
+        "Pad",
+        &["x", "p"],
+        &[("mode", S("reflect"))],
+        vec![ints("p", &[0; 8])],
+        &["reflect", "constant"],
+    );
+    one(
+        "Pad",
+        &["x", "p"],
+        &[],
+        vec![ints("p", &[0, 0, 0, 0, 0, 0, 1 << 40, 0])],
+        &["(Pad)"],
+    );
+    one(
+        "AveragePool",
+        &["x"],
+        &[("kernel_shape", Is(&[0, 2]))],
+        vec![],
+        &["kernel_shape", "1 to 65536"],
+    );
+    one(
+        "AveragePool",
+        &["x"],
+        &[
+            ("kernel_shape", Is(&[3, 3])),
+            ("strides", Is(&[1, 1 << 40])),
+        ],
+        vec![],
+        &["strides"],
+    );
+    one(
+        "Conv",
+        &["x", "w"],
+        &[],
+        vec![floats("w", &[2, 3, 3, 3])],
+        &["(Conv)"],
+    );
+    one(
+        "Conv",
+        &["x", "w"],
+        &[("group", I(0))],
+        vec![floats("w", &[2, 4, 3, 3])],
+        &["(Conv)"],
+    );
+    one("Mul", &["x", "x"], &[], vec![], &["Add of two values"]);
+    one(
+        "Transpose",
+        &["x"],
+        &[("perm", Is(&[0, 2, 3, 1]))],
+        vec![],
+        &["channels first"],
+    );
+    one("Cast", &["x"], &[("to", I(7))], vec![], &["float32"]);
+    one(
+        "ReduceMean",
+        &["x"],
+        &[("axes", Is(&[1]))],
+        vec![],
+        &["axes", "rows and columns"],
+    );
+    let mut huge = floats("w", &[1]);
+    huge.dims = vec![1 << 40, 1 << 40];
+    one(
+        "Conv",
+        &["x", "w"],
+        &[],
+        vec![huge],
+        &["\"w\"", "more than"],
+    );
+    let mut zero = floats("w", &[1]);
+    zero.dims = vec![0, 4, 3, 3];
+    one("Conv", &["x", "w"], &[], vec![zero], &["dimension of 0"]);
+    let mut short = floats("w", &[7]);
+    short.dims = vec![2, 4, 3, 3];
+    one("Conv", &["x", "w"], &[], vec![short], &["instead of 72"]);
+    let mut nan = floats("w", &[2, 4, 3, 3]);
+    nan.float_data[5] = f32::NAN;
+    one(
+        "Conv",
+        &["x", "w"],
+        &[],
+        vec![nan],
+        &["\"w\" element 5 is NaN"],
+    );
+    let mut external = floats("w", &[2, 4, 3, 3]);
+    external
+        .external_data
+        .push(StringStringEntryProto::default());
+    one(
+        "Conv",
+        &["x", "w"],
+        &[],
+        vec![external],
+        &["another file", "onnx.save"],
+    );
+    let mut double = floats("w", &[2]);
+    double.data_type = 11;
+    one(
+        "Conv",
+        &["x", "w"],
+        &[],
+        vec![double],
+        &["DOUBLE", "float32"],
+    );
+    let relu = || model(vec![node("Relu", &["x"], "y", &[])], vec![]);
+    let edited = |edit: fn(&mut ModelProto), expect: &[&str]| {
+        let mut model = relu();
+        edit(&mut model);
+        check(&model, expect);
+    };
+    edited(|m| m.opset_import[0].version = 99, &["operator set 99"]);
+    edited(|m| m.opset_import.clear(), &["operator set"]);
+    edited(|m| m.graph = None, &["no graph"]);
+    let input = |dims: &'static [i64], expect: &[&str]| {
+        let mut model = relu();
+        model.graph.as_mut().unwrap().input = vec![info("x", dims)];
+        check(&model, expect);
+    };
+    input(&[2, 4, 8, 8], &["batch of 2"]);
+    input(&[1, 4, 0, 8], &["0 on axis 2"]);
+    input(&[1, 4, -8, 8], &["-8 on axis 2"]);
+    input(&[1, 4, 1 << 50, 8], &["axis 2"]);
+    input(&[1, 65536, 65536, 65536], &["elements"]);
+    input(&[4, 8, 8], &["3 axes"]);
+}
+
+/// Shape arithmetic that asks for terabytes is refused before it is evaluated.
+#[test]
+fn constants_that_explode_are_not_evaluated() {
+    let check = |nodes: Vec<NodeProto>| {
+        let error = import_model(&model(
+            nodes,
+            vec![ints("big", &[1 << 30, 1 << 12]), ints("some", &[7; 2000])],
+        ))
+        .unwrap_err();
+        assert!(error.what.contains("makes a constant of"), "{error}");
+    };
+    check(vec![
+        node("ConstantOfShape", &["big"], "c", &[]),
+        node("Reshape", &["x", "c"], "y", &[]),
+    ]);
+    let mut nodes = vec![node("Concat", &["some", "some"], "c0", &[("axis", I(0))])];
+    for i in 0..30 {
+        let (from, to) = (format!("c{i}"), format!("c{}", i + 1));
+        nodes.push(node("Concat", &[from.as_str(); 64], &to, &[("axis", I(0))]));
+    }
+    nodes.push(node("Reshape", &["x", "c30"], "y", &[]));
+    check(nodes);
+}
+
+/// Truncated, flipped and spliced copies of a real file: an error or a valid graph, never a panic.
+#[test]
+fn mutated_files_never_panic() {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    // Weights are most of the file and any of their bytes will do; the structure is what matters.
+    let structure: Vec<usize> = structure(DIGITS);
+    let mut accepted = 0;
+    for round in 0..600 {
+        let mut bytes = DIGITS.to_vec();
+        match round % 4 {
+            0 => bytes.truncate(random.random_range(0..bytes.len())),
+            1 => {
+                for _ in 0..random.random_range(1..4) {
+                    let at = structure[random.random_range(0..structure.len())];
+                    bytes[at] ^= 1 << random.random_range(0..8);
+                }
+            }
+            2 => {
+                let at = structure[random.random_range(0..structure.len())];
+                bytes[at] = [0, 0x7f, 0x80, 0xff][random.random_range(0..4)];
+            }
+            _ => {
+                let (from, to) = (
+                    random.random_range(0..bytes.len()),
+                    random.random_range(0..bytes.len()),
+                );
+                let piece =
+                    bytes[from..bytes.len().min(from + random.random_range(1..64))].to_vec();
+                bytes.splice(to..to, piece);
+            }
+        }
+        match import_bytes("mutated.onnx", &bytes) {
+            Ok(graph) => {
+                graph.verify().unwrap();
+                accepted += 1;
+            }
+            Err(error) => assert!(!error.what.is_empty()),
+        }
+    }
+    assert!(accepted > 0, "every mutation was refused");
+}
+
+/// Bytes of a file that are not the data of weights.
+fn structure(bytes: &[u8]) -> Vec<usize> {
+    let model = ModelProto::decode(bytes).unwrap();
+    let mut covered = vec![false; bytes.len()];
+    for tensor in &model.graph.unwrap().initializer {
+        let data = &tensor.raw_data;
+        if data.len() >= 64 {
+            let at = bytes
+                .windows(data.len())
+                .position(|w| w == data.as_slice())
+                .unwrap();
+            covered[at..at + data.len()].fill(true);
+        }
+    }
+    (0..bytes.len()).filter(|&i| !covered[i]).collect()
+}
