@@ -3,7 +3,7 @@
 use hecc_ir::linear::baby_giant;
 use hecc_ir::params::{Parameters, Transform};
 use hecc_ir::plan::{KeyCertificate, Plan};
-use hecc_ir::program::Op;
+use hecc_ir::program::{Node, Op};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -126,7 +126,9 @@ impl Summary {
                 rotations,
             });
         }
-        let key_bytes = key_bytes(plan);
+        let (key_bytes, key_memory) = key_bytes(plan);
+        // Where one change of twist follows another, the transforms of both are in memory.
+        let matrices = twists(plan).min(2) as u64 * matrices;
         Self {
             model: plan.model.clone(),
             plan_bytes,
@@ -141,8 +143,7 @@ impl Summary {
             rotations: layers.iter().map(|l| l.rotations).sum(),
             rotation_keys: plan.keys.rotations.len(),
             key_bytes,
-            // In memory, the halves that come from a seed are expanded.
-            peak_memory_bytes: 2 * key_bytes + if bootstraps > 0 { matrices } else { 0 } + working,
+            peak_memory_bytes: key_memory + matrices + working,
             predicted_seconds: plan.predicted_seconds,
             classes: plan.preprocess.classes.clone(),
             layers,
@@ -235,29 +236,51 @@ fn polynomial(parameters: &Parameters, level: usize) -> u64 {
     ((level + 1 + parameters.p.len()) as u64 * WORD) << parameters.log_n
 }
 
-/// Bytes of a switching key on disk: a polynomial per digit, the other half is a seed.
-fn key(parameters: &Parameters, level: usize) -> u64 {
-    (level + 1).div_ceil(parameters.digit) as u64 * polynomial(parameters, level)
+/// Bytes of a switching key on disk: residues packed to the bits of their primes, a polynomial per
+/// digit; the other half is a seed.
+fn packed_key(parameters: &Parameters, level: usize, specials: usize, digits: usize) -> u64 {
+    let primes = parameters.q[..=level]
+        .iter()
+        .chain(&parameters.p[..specials]);
+    let bits: u64 = primes.map(|p| u64::from(p.ilog2()) + 1).sum();
+    digits as u64 * (bits << parameters.log_n) / 8
 }
 
-/// server.key on disk.
-fn key_bytes(plan: &Plan) -> u64 {
+/// Bytes of all keys: on disk, and in memory, where nothing is packed and seeds are expanded.
+fn key_bytes(plan: &Plan) -> (u64, u64) {
     let p = &plan.parameters;
-    let rotations: u64 = plan.keys.rotations.iter().map(|r| key(p, r.level)).sum();
-    let others: u64 = plan
+    let levels = plan.keys.rotations.iter().map(|r| r.level);
+    let products = plan
         .keys
         .relinearisation
         .iter()
-        .chain(&plan.keys.conjugation)
-        .map(|&level| key(p, level))
-        .sum();
-    // Into the sparse secret at q0 and one special prime, and back at the top.
-    let encapsulation = if plan.keys.encapsulation {
-        ((2 * WORD) << p.log_n) + key(p, p.q.len() - 1)
-    } else {
-        0
+        .chain(&plan.keys.conjugation);
+    let back = plan.keys.encapsulation.then(|| p.top());
+    let (mut disk, mut memory) = (0, 0);
+    for level in levels.chain(products.copied()).chain(back) {
+        let digits = (level + 1).div_ceil(p.digit);
+        disk += packed_key(p, level, p.p.len(), digits);
+        memory += 2 * digits as u64 * polynomial(p, level);
+    }
+    // Into the sparse secret, at q0 and one special prime.
+    if plan.keys.encapsulation {
+        disk += packed_key(p, 0, 1, 1);
+    }
+    (disk, memory)
+}
+
+/// Changes of twist that activations make; each has transforms of its own.
+fn twists(plan: &Plan) -> usize {
+    let nodes = &plan.program.nodes;
+    let turn = |node: &Node| match node.op {
+        Op::Activate { x, .. } => {
+            let from = &nodes[x].layout;
+            let by = (from.twist + from.stride() - node.layout.twist) % from.stride();
+            Some((if by == 0 { 0 } else { from.stride() }, by))
+        }
+        Op::Input | Op::Linear { .. } | Op::MulConst { .. } | Op::Add { .. } => None,
     };
-    rotations + others + encapsulation
+    nodes.iter().filter_map(turn).collect::<BTreeSet<_>>().len()
 }
 
 /// Rotations of a transform: baby and giant steps other than 0.
