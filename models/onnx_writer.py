@@ -12,7 +12,7 @@ class Graph:
         self.inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)]
 
     def const(self, name, value):
-        self.inits.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.inits.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def op(self, kind, inputs, name=None, out=None, **attrs):
