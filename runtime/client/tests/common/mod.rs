@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub fn chain(p_depth: usize, p_bits: u32) -> Vec<u32> {
     let mut bits = vec![32, 30, 30, 30];
     bits.extend(vec![p_bits; p_depth]);
-    bits.extend([35; 10]);
+    bits.extend([35; 11]);
     bits
 }
 
@@ -32,7 +32,7 @@ pub fn primes(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> (Vec<u64>, Vec<u64>
 }
 
 pub fn insecure_context(log_n: u32, p_depth: usize) -> Arc<Context> {
-    let (q, p) = primes(log_n, &chain(p_depth, 34), &[48; 4]);
+    let (q, p) = primes(log_n, &chain(p_depth, 34), &[46; 4]);
     Context::new(Parameters {
         log_n,
         q,
@@ -46,7 +46,7 @@ pub fn shape(log_n: u32) -> BootstrapShape {
     let h = log_n - 2;
     BootstrapShape {
         stc: vec![h / 2, h - h / 2],
-        cts: vec![h - h / 2, h / 2],
+        cts: vec![h - 2 * (h / 3), h / 3, h / 3],
         cos_degree: 30,
         double_angles: 3,
         range: 16,
