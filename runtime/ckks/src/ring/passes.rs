@@ -59,8 +59,8 @@ pub(super) fn forward_on<S: Simd, const SMALL: bool>(
         "tables for another instruction set"
     );
     let a = l.s.chunks_mut(a).0;
-    let group = 1 << twiddles.passes.last().map_or(0, |pass| pass.log_rows);
-    for at in (0..a.len()).step_by(group) {
+    let rows = twiddles.last_rows();
+    for at in (0..a.len()).step_by(rows) {
         // All blocks that start here, the largest first.
         let mut size = a.len();
         for pass in &twiddles.passes {
@@ -75,11 +75,12 @@ pub(super) fn forward_on<S: Simd, const SMALL: bool>(
             }
             size >>= pass.log_rows;
         }
-        forward_within::<S, SMALL>(
-            l,
-            twiddles.within(at / group, group),
-            &mut a[at..at + group],
-        );
+        let block = &mut a[at..at + rows];
+        match rows {
+            2 => forward_within::<S, 2, SMALL>(l, twiddles, at, block),
+            4 => forward_within::<S, 4, SMALL>(l, twiddles, at, block),
+            _ => forward_within::<S, 8, SMALL>(l, twiddles, at, block),
+        }
     }
 }
 
@@ -96,15 +97,16 @@ pub(super) fn inverse_on<S: Simd, const SMALL: bool>(
         "tables for another instruction set"
     );
     let a = l.s.chunks_mut(a).0;
-    let group = 1 << twiddles.passes.last().map_or(0, |pass| pass.log_rows);
-    for at in (0..a.len()).step_by(group) {
-        inverse_within(
-            l,
-            twiddles.within(at / group, group),
-            &mut a[at..at + group],
-        );
+    let rows = twiddles.last_rows();
+    for at in (0..a.len()).step_by(rows) {
+        let block = &mut a[at..at + rows];
+        match rows {
+            2 => inverse_within::<S, 2>(l, twiddles, at, block),
+            4 => inverse_within::<S, 4>(l, twiddles, at, block),
+            _ => inverse_within::<S, 8>(l, twiddles, at, block),
+        }
         // All blocks that end here, the smallest first.
-        let (end, mut size) = (at + group, 1);
+        let (end, mut size) = (at + rows, 1);
         for pass in twiddles.passes.iter().rev() {
             size <<= pass.log_rows;
             if end & (size - 1) != 0 {
@@ -133,10 +135,7 @@ fn forward_columns<S: Simd, const R: usize, const SMALL: bool>(
     let mut columns = Columns::<S, R>::new(block);
     for i in 0..columns.width() {
         let mut v = columns.load(l.s, i);
-        forward_layer::<S, R, 8, SMALL>(l, roots, &mut v);
-        forward_layer::<S, R, 4, SMALL>(l, roots, &mut v);
-        forward_layer::<S, R, 2, SMALL>(l, roots, &mut v);
-        forward_layer::<S, R, 1, SMALL>(l, roots, &mut v);
+        forward_layers::<S, R, SMALL>(l, roots, &mut v);
         columns.store(l.s, i, v);
     }
 }
@@ -154,30 +153,45 @@ fn inverse_columns<S: Simd, const R: usize, const SMALL: bool>(
     let mut columns = Columns::<S, R>::new(block);
     for i in 0..columns.width() {
         let mut v = columns.load(l.s, i);
-        inverse_layer::<S, R, 1, SMALL>(l, roots, &mut v, whole);
-        inverse_layer::<S, R, 2, SMALL>(l, roots, &mut v, whole);
-        inverse_layer::<S, R, 4, SMALL>(l, roots, &mut v, whole);
-        inverse_layer::<S, R, 8, SMALL>(l, roots, &mut v, whole);
-        if SMALL && !whole {
-            reduce_sums::<S, R, 3>(l, &mut v);
-            reduce_sums::<S, R, 2>(l, &mut v);
-            reduce_sums::<S, R, 1>(l, &mut v);
-            reduce_sums::<S, R, 0>(l, &mut v);
-        }
+        inverse_layers::<S, R, SMALL>(l, roots, &mut v, whole);
         columns.store(l.s, i, v);
     }
 }
 
-/// [0, 4q 2^k) to [0, 2q 2^k), for the vectors that were sums in more than k layers since they were last products.
+type Roots<'a, const R: usize> = (&'a [u64; R], &'a [u64; R]);
+
+/// The layers that pair whole vectors.
 #[inline(always)]
-fn reduce_sums<S: Simd, const R: usize, const K: u32>(l: &Lanes<S>, v: &mut [S::V; R]) {
-    let bound = l.s.shl(l.two_q, K);
-    for x in v.iter_mut().take(R >> (K + 1)) {
-        *x = l.s.reduce(*x, bound);
-    }
+fn forward_layers<S: Simd, const R: usize, const SMALL: bool>(
+    l: &Lanes<S>,
+    roots: Roots<R>,
+    v: &mut [S::V; R],
+) {
+    forward_layer::<S, R, 8, SMALL>(l, roots, v);
+    forward_layer::<S, R, 4, SMALL>(l, roots, v);
+    forward_layer::<S, R, 2, SMALL>(l, roots, v);
+    forward_layer::<S, R, 1, SMALL>(l, roots, v);
 }
 
-type Roots<'a, const R: usize> = (&'a [u64; R], &'a [u64; R]);
+/// The layers that pair whole vectors, from [0, 2q) to [0, 2q), or to [0, q) if they are the last of all.
+#[inline(always)]
+fn inverse_layers<S: Simd, const R: usize, const SMALL: bool>(
+    l: &Lanes<S>,
+    roots: Roots<R>,
+    v: &mut [S::V; R],
+    whole: bool,
+) {
+    inverse_layer::<S, R, 1, SMALL>(l, roots, v, whole);
+    inverse_layer::<S, R, 2, SMALL>(l, roots, v, whole);
+    inverse_layer::<S, R, 4, SMALL>(l, roots, v, whole);
+    inverse_layer::<S, R, 8, SMALL>(l, roots, v, whole);
+    if SMALL && !whole {
+        reduce_sums::<S, R, 3>(l, v);
+        reduce_sums::<S, R, 2>(l, v);
+        reduce_sums::<S, R, 1>(l, v);
+        reduce_sums::<S, R, 0>(l, v);
+    }
+}
 
 /// The layer that pairs vectors at distance HALF.
 #[inline(always)]
@@ -252,129 +266,116 @@ fn reduce_forward<S: Simd, const SMALL: bool>(l: &Lanes<S>, x: S::V) -> S::V {
     }
 }
 
-/// Pairs of vectors that the layers below take at a time: one alone is a chain of dependent instructions longer than
-/// the scheduler looks ahead (12 cycles for a butterfly, against 8 for four pairs).
-const PAIRS: usize = 4;
-
-/// The layers at distances below a vector, on a group of the last pass, to [0, q).
+/// [0, 4q 2^k) to [0, 2q 2^k), for the vectors that were sums in more than k layers since they were last products.
 #[inline(always)]
-fn forward_within<S: Simd, const SMALL: bool>(l: &Lanes<S>, roots: &[u64], group: &mut [S::Chunk]) {
-    let pairs = group.len() / 2;
-    let (fours, rest) = group.as_chunks_mut::<{ 2 * PAIRS }>();
-    for (i, four) in fours.iter_mut().enumerate() {
-        forward_pairs::<S, PAIRS, SMALL>(l, roots, pairs, PAIRS * i, four);
-    }
-    for (i, pair) in rest.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        forward_pairs::<S, 1, SMALL>(l, roots, pairs, PAIRS * fours.len() + i, pair);
+fn reduce_sums<S: Simd, const R: usize, const K: u32>(l: &Lanes<S>, v: &mut [S::V; R]) {
+    let bound = l.s.shl(l.two_q, K);
+    for x in v.iter_mut().take(R >> (K + 1)) {
+        *x = l.s.reduce(*x, bound);
     }
 }
 
-/// The layers at distances below a vector, on a group of the last pass, to [0, 2q).
+/// The layers at distances below a vector, on a block of the last pass by R vectors from vector `at` on, to [0, q). Eight
+/// vectors are four pairs, taken layer by layer: one pair alone would be a chain of dependent instructions longer than the
+/// scheduler of the machine looks ahead.
 #[inline(always)]
-fn inverse_within<S: Simd>(l: &Lanes<S>, roots: &[u64], group: &mut [S::Chunk]) {
-    let pairs = group.len() / 2;
-    let (fours, rest) = group.as_chunks_mut::<{ 2 * PAIRS }>();
-    for (i, four) in fours.iter_mut().enumerate() {
-        inverse_pairs::<S, PAIRS>(l, roots, pairs, PAIRS * i, four);
-    }
-    for (i, pair) in rest.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        inverse_pairs::<S, 1>(l, roots, pairs, PAIRS * fours.len() + i, pair);
-    }
-}
-
-/// `P` pairs of a group of `pairs`, from pair `first` on.
-#[inline(always)]
-fn forward_pairs<S: Simd, const P: usize, const SMALL: bool>(
+fn forward_within<S: Simd, const R: usize, const SMALL: bool>(
     l: &Lanes<S>,
-    roots: &[u64],
-    pairs: usize,
-    first: usize,
-    chunks: &mut [S::Chunk],
+    twiddles: &Twiddles,
+    at: usize,
+    block: &mut [S::Chunk],
 ) {
-    let s = l.s;
-    let mut v = [[s.splat(0); 2]; P];
-    for (p, chunk) in v.iter_mut().zip(chunks.as_chunks::<2>().0) {
-        *p = [s.load(&chunk[0]), s.load(&chunk[1])];
-    }
-    forward_distance::<S, P, 4, SMALL>(l, roots, pairs, first, &mut v);
-    forward_distance::<S, P, 2, SMALL>(l, roots, pairs, first, &mut v);
-    forward_distance::<S, P, 1, SMALL>(l, roots, pairs, first, &mut v);
-    for (p, chunk) in v.iter().zip(chunks.as_chunks_mut::<2>().0) {
-        let (x, y) = s.interleave(p[0], p[1]);
-        s.store(&mut chunk[0], reduce_forward::<S, SMALL>(l, x));
-        s.store(&mut chunk[1], reduce_forward::<S, SMALL>(l, y));
+    for (i, rows) in block.chunks_exact_mut(R).enumerate() {
+        let within = twiddles.within::<R>(at / R + i);
+        let mut rows = Columns::<S, R>::new(rows);
+        let mut v = rows.load(l.s, 0);
+        forward_distance::<S, R, 4, SMALL>(l, within, &mut v);
+        l.s.fence(&mut v);
+        forward_distance::<S, R, 2, SMALL>(l, within, &mut v);
+        l.s.fence(&mut v);
+        forward_distance::<S, R, 1, SMALL>(l, within, &mut v);
+        l.s.fence(&mut v);
+        for k in (0..R).step_by(2) {
+            let (x, y) = l.s.order(v[k], v[k + 1]);
+            v[k] = reduce_forward::<S, SMALL>(l, x);
+            v[k + 1] = reduce_forward::<S, SMALL>(l, y);
+        }
+        rows.store(l.s, 0, v);
     }
 }
 
+/// The mirror image of [`forward_within`], from [0, q) to [0, 2q).
 #[inline(always)]
-fn inverse_pairs<S: Simd, const P: usize>(
+fn inverse_within<S: Simd, const R: usize>(
     l: &Lanes<S>,
-    roots: &[u64],
-    pairs: usize,
-    first: usize,
-    chunks: &mut [S::Chunk],
+    twiddles: &Twiddles,
+    at: usize,
+    block: &mut [S::Chunk],
 ) {
-    let s = l.s;
-    let mut v = [[s.splat(0); 2]; P];
-    for (p, chunk) in v.iter_mut().zip(chunks.as_chunks::<2>().0) {
-        *p = s.deinterleave(s.load(&chunk[0]), s.load(&chunk[1])).into();
-    }
-    inverse_distance::<S, P, 1>(l, roots, pairs, first, &mut v);
-    inverse_distance::<S, P, 2>(l, roots, pairs, first, &mut v);
-    inverse_distance::<S, P, 4>(l, roots, pairs, first, &mut v);
-    for (p, chunk) in v.iter().zip(chunks.as_chunks_mut::<2>().0) {
-        s.store(&mut chunk[0], p[0]);
-        s.store(&mut chunk[1], p[1]);
+    for (i, rows) in block.chunks_exact_mut(R).enumerate() {
+        let within = twiddles.within::<R>(at / R + i);
+        let mut rows = Columns::<S, R>::new(rows);
+        let mut v = rows.load(l.s, 0);
+        for k in (0..R).step_by(2) {
+            (v[k], v[k + 1]) = l.s.order(v[k], v[k + 1]);
+        }
+        l.s.fence(&mut v);
+        inverse_distance::<S, R, 1>(l, within, &mut v);
+        l.s.fence(&mut v);
+        inverse_distance::<S, R, 2>(l, within, &mut v);
+        l.s.fence(&mut v);
+        inverse_distance::<S, R, 4>(l, within, &mut v);
+        rows.store(l.s, 0, v);
     }
 }
 
-/// The layer at distance B on pairs of vectors in a row. Partners at distance 2B lie in the same lanes of the two before
-/// it (for the largest B they lie in order), and those at distance B after it.
+/// The layer at distance B < LANES, on each pair of vectors in a row.
 #[inline(always)]
-fn forward_distance<S: Simd, const P: usize, const B: usize, const SMALL: bool>(
+fn forward_distance<S: Simd, const R: usize, const B: usize, const SMALL: bool>(
     l: &Lanes<S>,
-    roots: &[u64],
-    pairs: usize,
-    first: usize,
-    v: &mut [[S::V; 2]; P],
+    within: &[u64],
+    v: &mut [S::V; R],
 ) {
     if B >= S::LANES {
         return;
     }
-    for (i, p) in v.iter_mut().enumerate() {
-        let (x, y) = l.s.transpose::<B>(p[0], p[1]);
-        *p = forward_butterfly::<S, SMALL>(
-            l,
-            [x, y],
-            repeated::<S, B>(l.s, roots, pairs, first + i),
-        );
+    for i in (0..R).step_by(2) {
+        let (x, y) = l.s.split::<B>(v[i], v[i + 1]);
+        [v[i], v[i + 1]] =
+            forward_butterfly::<S, SMALL>(l, [x, y], cyclic_roots::<S, R, B>(l.s, within, i / 2));
     }
 }
 
 /// The mirror image of [`forward_distance`].
 #[inline(always)]
-fn inverse_distance<S: Simd, const P: usize, const B: usize>(
+fn inverse_distance<S: Simd, const R: usize, const B: usize>(
     l: &Lanes<S>,
-    roots: &[u64],
-    pairs: usize,
-    first: usize,
-    v: &mut [[S::V; 2]; P],
+    within: &[u64],
+    v: &mut [S::V; R],
 ) {
     if B >= S::LANES {
         return;
     }
-    for (i, p) in v.iter_mut().enumerate() {
-        let [x, y] = inverse_butterfly(l, *p, repeated::<S, B>(l.s, roots, pairs, first + i));
-        *p = l.s.transpose::<B>(x, y).into();
+    for i in (0..R).step_by(2) {
+        let [x, y] = inverse_butterfly(
+            l,
+            [v[i], v[i + 1]],
+            cyclic_roots::<S, R, B>(l.s, within, i / 2),
+        );
+        (v[i], v[i + 1]) = l.s.join::<B>(x, y);
     }
 }
 
-/// Roots and quotients for pair i of a group at distance B, each B times.
+/// Roots and quotients for one of R / 2 pairs at distance B.
 #[inline(always)]
-fn repeated<S: Simd, const B: usize>(s: S, roots: &[u64], pairs: usize, i: usize) -> (S::V, S::V) {
-    let per_pair = S::LANES / B;
-    // The roots at distances LANES / 2 to 2B come first.
-    let before = 2 * pairs * (per_pair - 2);
-    let (w, w_shoup) = roots[before + 2 * per_pair * i..][..2 * per_pair].split_at(per_pair);
-    (s.load_repeated::<B>(w), s.load_repeated::<B>(w_shoup))
+fn cyclic_roots<S: Simd, const R: usize, const B: usize>(
+    s: S,
+    within: &[u64],
+    pair: usize,
+) -> (S::V, S::V) {
+    let count = S::LANES / B;
+    // Those at distances LANES / 2 to 2B come first.
+    let before = R * (count - 2);
+    let (w, w_shoup) = within[before + 2 * count * pair..][..2 * count].split_at(count);
+    (s.load_cyclic::<B>(w), s.load_cyclic::<B>(w_shoup))
 }

@@ -86,17 +86,23 @@ impl Twiddles {
             blocks <<= log_rows;
         }
 
-        // For each group of the last pass' vectors: all its roots at distance LANES / 2, then at LANES / 4, ...
-        let group = 1 << passes.last().map_or(0, |pass| pass.log_rows);
-        let pairs = (n / lanes / group..2 * n / lanes / group).flat_map(|block| {
+        // For each 8 vectors, or for all: all roots at distance LANES / 2, then at LANES / 4, ..., those of each pair of
+        // vectors in bit-reversed order.
+        let vectors = n / lanes;
+        let rows = vectors.min(8);
+        let pairs = (vectors / rows..2 * vectors / rows).flat_map(|block| {
             (1..=lanes.trailing_zeros()).flat_map(move |d| {
-                let per_pair = 1 << d;
-                ((block * group) << (d - 1)..((block + 1) * group) << (d - 1))
-                    .step_by(per_pair)
-                    .map(move |first| first..first + per_pair)
+                let first = (block * rows) << (d - 1);
+                (0..rows / 2).map(move |pair| {
+                    let order = move |k: usize| k.reverse_bits() >> (usize::BITS - d);
+                    (0..1 << d).map(move |k| first + (pair << d) + order(k))
+                })
             })
         });
-        let within = with_quotients(m, pairs.map(|nodes| roots[nodes].to_vec()));
+        let within = with_quotients(
+            m,
+            pairs.map(|nodes| nodes.map(|node| roots[node]).collect()),
+        );
         Twiddles {
             lanes,
             passes,
@@ -109,10 +115,15 @@ impl Twiddles {
         self.lanes
     }
 
-    /// For group `index` of the last pass' vectors: the roots and quotients of the layers at distances below a vector.
+    /// Vectors of a block of the last pass.
+    pub fn last_rows(&self) -> usize {
+        1 << self.passes.last().map_or(0, |pass| pass.log_rows)
+    }
+
+    /// For block `index` of R vectors, R being 8 or all of them: roots and quotients of the layers at distances below a vector.
     #[inline(always)]
-    pub fn within(&self, index: usize, vectors: usize) -> &[u64] {
-        let len = vectors * (2 * self.lanes - 2);
+    pub fn within<const R: usize>(&self, index: usize) -> &[u64] {
+        let len = R * (2 * self.lanes - 2);
         &self.within[index * len..][..len]
     }
 }

@@ -122,27 +122,33 @@ impl Simd for Avx2 {
             let (x, y) = (_mm256_castsi256_pd(x), _mm256_castsi256_pd(y));
             _mm256_castpd_si256(_mm256_blendv_pd(x, _mm256_add_pd(x, y), x))
         }
-        fn transpose<const B: usize>(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+        // Lanes of two vectors of elements 0..4 and 4..8, after the splits:
+        // 2: 0 4 1 5 and 2 6 3 7
+        // 1: 0 4 2 6 and 1 5 3 7
+        fn split<const B: usize>(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+            let (x, y) = match B {
+                1 => (x, y),
+                2 => (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y)),
+                _ => unreachable!("blocks of {B} in 4 lanes"),
+            };
+            (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y))
+        }
+        fn join<const B: usize>(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+            let (x, y) = (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y));
             match B {
-                1 => (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y)),
-                2 => (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y)),
+                1 => (x, y),
+                2 => (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y)),
                 _ => unreachable!("blocks of {B} in 4 lanes"),
             }
         }
-        fn interleave(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
-            let (low, high) = (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y));
-            (_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high))
+        fn order(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+            (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y))
         }
-        fn deinterleave(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
-            let low = _mm256_permute2x128_si256::<0x20>(x, y);
-            let high = _mm256_permute2x128_si256::<0x31>(x, y);
-            (_mm256_unpacklo_epi64(low, high), _mm256_unpackhi_epi64(low, high))
-        }
-        fn load_repeated<const B: usize>(from: &[u64]) -> __m256i {
+        fn load_cyclic<const B: usize>(from: &[u64]) -> __m256i {
             let from = from[..4 / B].as_ptr();
             match B {
                 1 => _mm256_loadu_si256(from.cast()),
-                2 => _mm256_permute4x64_epi64::<0x50>(_mm256_castsi128_si256(_mm_loadu_si128(from.cast()))),
+                2 => _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast())),
                 _ => unreachable!("blocks of {B} in 4 lanes"),
             }
         }

@@ -1,6 +1,7 @@
 //! Eight lanes of AVX-512 with the 52-bit multiplier (IFMA).
 
 use super::Simd;
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Proof of AVX-512 F, DQ, VL and IFMA.
@@ -16,6 +17,35 @@ impl Avx512 {
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("bmi2");
         has.then_some(Avx512(()))
+    }
+}
+
+/// Lanes of x (0..8) and y (8..16).
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn pick(x: __m512i, y: __m512i, lanes: [i64; 8]) -> __m512i {
+    let [a, b, c, d, e, f, g, h] = lanes;
+    _mm512_permutex2var_epi64(x, _mm512_setr_epi64(a, b, c, d, e, f, g, h), y)
+}
+
+/// All of `v` in registers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fence([a, b, c, d, e, f, g, h]: &mut [__m512i; 8]) {
+    // SAFETY: a comment has no effect.
+    unsafe {
+        asm!(
+            "/* {0} {1} {2} {3} {4} {5} {6} {7} */",
+            inout(zmm_reg) * a,
+            inout(zmm_reg) * b,
+            inout(zmm_reg) * c,
+            inout(zmm_reg) * d,
+            inout(zmm_reg) * e,
+            inout(zmm_reg) * f,
+            inout(zmm_reg) * g,
+            inout(zmm_reg) * h,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
 }
 
@@ -82,42 +112,45 @@ impl Simd for Avx512 {
             let negative = _mm512_movepi64_mask(_mm512_castpd_si512(x));
             _mm512_castpd_si512(_mm512_mask_add_pd(x, negative, x, y))
         }
-        fn transpose<const B: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+        // Lanes of two vectors of elements 0..8 and 8..16, after the splits:
+        // 4: 0 8 1 9 2 10 3 11  and  4 12 5 13 6 14 7 15
+        // 2: 0 8 4 12 1 9 5 13  and  2 10 6 14 3 11 7 15
+        // 1: 0 8 4 12 2 10 6 14 and  1 9 5 13 3 11 7 15
+        fn split<const B: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
             match B {
-                1 => (_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y)),
-                2 => {
-                    let low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
-                    let high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-                    (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
-                }
-                4 => (_mm512_shuffle_i64x2::<0x44>(x, y), _mm512_shuffle_i64x2::<0xee>(x, y)),
+                1 => (_mm512_shuffle_i64x2::<0x44>(x, y), _mm512_shuffle_i64x2::<0xee>(x, y)),
+                2 => (pick(x, y, [0, 1, 8, 9, 2, 3, 10, 11]), pick(x, y, [4, 5, 12, 13, 6, 7, 14, 15])),
+                4 => (pick(x, y, [0, 8, 1, 9, 2, 10, 3, 11]), pick(x, y, [4, 12, 5, 13, 6, 14, 7, 15])),
                 _ => unreachable!("blocks of {B} in 8 lanes"),
             }
         }
-        fn interleave(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
-            let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
-            let high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-            (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
+        fn join<const B: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+            match B {
+                1 => (_mm512_shuffle_i64x2::<0x44>(x, y), _mm512_shuffle_i64x2::<0xee>(x, y)),
+                2 => (pick(x, y, [0, 1, 4, 5, 8, 9, 12, 13]), pick(x, y, [2, 3, 6, 7, 10, 11, 14, 15])),
+                4 => (pick(x, y, [0, 2, 4, 6, 8, 10, 12, 14]), pick(x, y, [1, 3, 5, 7, 9, 11, 13, 15])),
+                _ => unreachable!("blocks of {B} in 8 lanes"),
+            }
         }
-        fn deinterleave(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
-            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-            let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
-            (_mm512_permutex2var_epi64(x, even, y), _mm512_permutex2var_epi64(x, odd, y))
+        fn order(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+            (pick(x, y, [0, 8, 4, 12, 2, 10, 6, 14]), pick(x, y, [1, 9, 5, 13, 3, 11, 7, 15]))
         }
-        fn load_repeated<const B: usize>(from: &[u64]) -> __m512i {
+        fn load_cyclic<const B: usize>(from: &[u64]) -> __m512i {
             let from = from[..8 / B].as_ptr();
             match B {
                 1 => _mm512_loadu_si512(from.cast()),
-                2 => {
-                    let index = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
-                    _mm512_permutexvar_epi64(index, _mm512_castsi256_si512(_mm256_loadu_si256(from.cast())))
-                }
-                4 => {
-                    let index = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
-                    _mm512_permutexvar_epi64(index, _mm512_castsi128_si512(_mm_loadu_si128(from.cast())))
-                }
+                2 => _mm512_broadcast_i64x4(_mm256_loadu_si256(from.cast())),
+                4 => _mm512_broadcast_i64x2(_mm_loadu_si128(from.cast())),
                 _ => unreachable!("blocks of {B} in 8 lanes"),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn fence<const R: usize>(self, v: &mut [__m512i; R]) {
+        for v in v.as_chunks_mut::<8>().0 {
+            // SAFETY: `self` proves the features.
+            unsafe { fence(v) }
         }
     }
 

@@ -75,15 +75,19 @@ pub(super) trait Simd: Copy {
     /// x + y where x is negative, else x.
     fn f64_add_if_negative(self, x: Self::V, y: Self::V) -> Self::V;
 
-    /// With x and y cut into blocks of B lanes: exchanges the odd blocks of x with the even blocks of y, so that (x, y)
-    /// of 2 LANES elements in a row become the low and high partners at distance B, if they were so at distance 2B.
-    fn transpose<const B: usize>(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
-    /// x0 y0 x1 y1 ..., as two vectors.
-    fn interleave(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
-    /// The inverse of interleave: the even and the odd elements.
-    fn deinterleave(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
-    /// The first LANES / B elements, each B times.
-    fn load_repeated<const B: usize>(self, from: &[u64]) -> Self::V;
+    /// Of two vectors that `split::<2B>` gave, or for B = LANES / 2 of two vectors in a row: partners at distance B into
+    /// the same lanes of x and y. The blocks of 2B elements then come in bit-reversed order, again and again.
+    fn split<const B: usize>(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
+    /// The inverse of `split::<B>`.
+    fn join<const B: usize>(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
+    /// What `split::<1>` gave as two vectors in a row, or the reverse, which is the same.
+    fn order(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
+    /// The first LANES / B words, again and again.
+    fn load_cyclic<const B: usize>(self, from: &[u64]) -> Self::V;
+    /// Nothing, but the compiler has all of `v` at hand before what follows: it may not take one vector through many
+    /// layers before the next.
+    #[inline(always)]
+    fn fence<const R: usize>(self, _v: &mut [Self::V; R]) {}
     /// `to[i] = from[index[i]]`, index below 8.
     fn permute(self, from: &[u64; 8], index: &[u64; 8], to: &mut [u64; 8]);
 }

@@ -132,22 +132,22 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn transpose<const B: usize>(self, x: u64, y: u64) -> (u64, u64) {
+    fn split<const B: usize>(self, x: u64, y: u64) -> (u64, u64) {
         (x, y)
     }
 
     #[inline(always)]
-    fn interleave(self, x: u64, y: u64) -> (u64, u64) {
+    fn join<const B: usize>(self, x: u64, y: u64) -> (u64, u64) {
         (x, y)
     }
 
     #[inline(always)]
-    fn deinterleave(self, x: u64, y: u64) -> (u64, u64) {
+    fn order(self, x: u64, y: u64) -> (u64, u64) {
         (x, y)
     }
 
     #[inline(always)]
-    fn load_repeated<const B: usize>(self, from: &[u64]) -> u64 {
+    fn load_cyclic<const B: usize>(self, from: &[u64]) -> u64 {
         from[0]
     }
 
