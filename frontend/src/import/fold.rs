@@ -64,6 +64,7 @@ pub(super) fn fold(model: &Checked) -> Step<Facts> {
     let mut budget = MAX_FOLDED_TOTAL;
     for node in &model.nodes {
         let at = |p: Problem| p.at(&describe(node));
+        check_axes(node, &facts).map_err(at)?;
         let constant = bound(node, &facts, &mut budget).map_err(at)?;
         let outlet = outlets[&node.output[0]];
         let fact = guarded(|| infer(&mut inference, outlet.node)).map_err(at)?;
@@ -77,6 +78,17 @@ pub(super) fn fold(model: &Checked) -> Step<Facts> {
         facts.insert(node.output[0].clone(), fact);
     }
     Ok(facts)
+}
+
+/// Checks axes that come as an operand.
+fn check_axes(node: &NodeProto, facts: &Facts) -> Step<()> {
+    let operand = operators::axes_operand(&node.op_type).and_then(|i| node.input.get(i));
+    match operand.and_then(|name| facts.get(name)) {
+        Some(Fact::Constant(tensor)) => {
+            operators::check_axes("axes", &tensors::integers(tensor).unwrap_or_default())
+        }
+        Some(Fact::Data(_)) | None => Ok(()),
+    }
 }
 
 /// Whether all operands of a node are constants; then, whether its result is small enough to compute.
@@ -257,6 +269,6 @@ fn guarded<T>(run: impl FnOnce() -> tract_onnx::prelude::TractResult<T>) -> Step
 fn reader(error: &tract_onnx::prelude::TractError) -> Problem {
     let text = format!("{error:#}").replace('\n', " ");
     let text: String = text.chars().take(400).collect();
-    Problem::new(format!("the ONNX reader could not infer its shape: {text}"))
+    Problem::new(format!("the ONNX reader refuses it: {text}"))
         .help("check the model with onnx.checker")
 }

@@ -6,7 +6,8 @@ use super::*;
 use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto, TensorProto};
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
 #[test]
 fn errors_name_what_is_wrong() {
@@ -256,6 +257,155 @@ fn mutated_files_never_panic() {
         }
     }
     assert!(accepted > 0, "every mutation was refused");
+}
+
+/// A network with every kind of shape arithmetic.
+fn with_shape_arithmetic() -> ModelProto {
+    let zero_fill = &[("axis", I(0))];
+    let mut nodes = vec![
+        node(
+            "Conv",
+            &["x", "w", "bias"],
+            "c",
+            &[("pads", Is(&[1, 1, 1, 1])), ("strides", Is(&[1, 1]))],
+        ),
+        node("Relu", &["c"], "r", &[]),
+        node("Slice", &["r", "starts", "ends", "axes", "steps"], "s", &[]),
+        node("ConstantOfShape", &["six"], "zeros", &[]),
+        node("Concat", &["two", "zeros"], "flat", zero_fill),
+        node("Cast", &["flat"], "pads", &[("to", I(7))]),
+        node("Reshape", &["pads", "rows"], "table", &[]),
+        node("Transpose", &["table"], "turned", &[("perm", Is(&[1, 0]))]),
+        node("Reshape", &["turned", "minus"], "padding", &[]),
+        node("Pad", &["s", "padding"], "p", &[("mode", S("constant"))]),
+        node("Add", &["p", "p"], "sum", &[]),
+        node(
+            "AveragePool",
+            &["sum"],
+            "a",
+            &[("kernel_shape", Is(&[2, 2])), ("strides", Is(&[2, 2]))],
+        ),
+        node("Shape", &["a"], "shape", &[]),
+        node("Gather", &["shape", "first"], "batch", zero_fill),
+        node("Unsqueeze", &["batch", "first"], "wide", &[]),
+        node("Squeeze", &["wide", "first"], "narrow", &[]),
+        node("Concat", &["narrow", "minus"], "target", zero_fill),
+        node("Reshape", &["a", "target"], "f", &[]),
+        node(
+            "Gemm",
+            &["f", "g", "b"],
+            "y",
+            &[("transB", I(1)), ("alpha", F(1.0))],
+        ),
+    ];
+    nodes[3].attribute.push(AttributeProto {
+        name: "value".to_string(),
+        t: Some(ints("", &[0])),
+        r#type: AttributeType::Tensor as i32,
+        ..AttributeProto::default()
+    });
+    let constants = vec![
+        floats("w", &[4, 4, 3, 3]),
+        floats("bias", &[4]),
+        ints("starts", &[0, 0]),
+        ints("ends", &[8, i64::MAX]),
+        ints("axes", &[2, 3]),
+        ints("steps", &[2, 2]),
+        ints("six", &[6]),
+        ints("two", &[0, 0]),
+        ints("rows", &[-1, 2]),
+        ints("minus", &[-1]),
+        ints("first", &[0]),
+        floats("g", &[5, 16]),
+        floats("b", &[5]),
+    ];
+    model(nodes, constants)
+}
+
+/// Well-formed files with wrong contents: numbers, names and operators exchanged at random.
+#[test]
+fn edited_models_never_panic() {
+    const OPERATORS: [&str; 12] = [
+        "Conv",
+        "Pad",
+        "Slice",
+        "Concat",
+        "Gather",
+        "Reshape",
+        "Gemm",
+        "AveragePool",
+        "ConstantOfShape",
+        "Mul",
+        "ReduceMean",
+        "Transpose",
+    ];
+    const NUMBERS: [i64; 12] = [
+        0,
+        1,
+        -1,
+        2,
+        3,
+        7,
+        100,
+        1 << 16,
+        1 << 31,
+        1 << 40,
+        i64::MAX,
+        i64::MIN,
+    ];
+    let whole = with_shape_arithmetic();
+    import_model(&whole).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let mut accepted = 0;
+    for _ in 0..3000 {
+        let mut model = whole.clone();
+        let graph = model.graph.as_mut().unwrap();
+        for _ in 0..random.random_range(1..4) {
+            let number = NUMBERS[random.random_range(0..NUMBERS.len())];
+            let (i, j) = (
+                random.random_range(0..graph.node.len()),
+                random.random_range(0..graph.node.len()),
+            );
+            match random.random_range(0..6) {
+                0 => graph.node[i].input[0] = graph.node[j].output[0].clone(),
+                1 => {
+                    let last = graph.node[i].input.len() - 1;
+                    let constants = &graph.initializer;
+                    graph.node[i].input[last] = constants[random.random_range(0..constants.len())]
+                        .name
+                        .clone();
+                }
+                2 => {
+                    graph.node[i].op_type =
+                        OPERATORS[random.random_range(0..OPERATORS.len())].to_string()
+                }
+                3 => {
+                    for attribute in &mut graph.node[i].attribute {
+                        attribute.i = number;
+                        attribute.ints.iter_mut().take(1).for_each(|v| *v = number);
+                    }
+                }
+                4 => {
+                    let constants = &mut graph.initializer;
+                    let at = random.random_range(0..constants.len());
+                    constants[at]
+                        .int64_data
+                        .iter_mut()
+                        .take(1)
+                        .for_each(|v| *v = number);
+                }
+                _ => graph.node.swap(i, j),
+            }
+        }
+        if let Ok(graph) = import_model(&model) {
+            graph.verify().unwrap();
+            accepted += 1;
+        }
+    }
+    assert!(
+        (100..2900).contains(&accepted),
+        "{accepted} of 3000 were accepted"
+    );
 }
 
 /// Bytes of a file that are not the data of weights.

@@ -9,6 +9,9 @@ use tract_onnx::pb::attribute_proto::AttributeType::{
 /// Operator sets (domain ai.onnx) whose definitions the importer follows.
 pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 9..=22;
 
+/// Axes of a tensor, at most.
+const MAX_AXES: i64 = 8;
+
 /// An operator the importer knows.
 pub(super) struct Operator {
     pub name: &'static str,
@@ -208,6 +211,21 @@ pub(super) fn check_signature(node: &NodeProto) -> Step<()> {
             )));
         }
     }
+    for name in ["axis", "axes", "perm"] {
+        if let Some(a) = attribute(node, name) {
+            check_axes(name, std::slice::from_ref(&a.i))?;
+            check_axes(name, &a.ints)?;
+        }
+    }
+    if let Some(perm) = ints(node, "perm") {
+        let mut sorted = perm.to_vec();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..perm.len() as i64) {
+            return Err(Problem::new(format!(
+                "attribute \"perm\" is {perm:?}, expected a permutation"
+            )));
+        }
+    }
     let (least, most) = operator.inputs;
     if !(least..=most).contains(&node.input.len())
         || node.input.iter().take(least).any(String::is_empty)
@@ -220,6 +238,27 @@ pub(super) fn check_signature(node: &NodeProto) -> Step<()> {
     match node.output.first() {
         Some(name) if !name.is_empty() => Ok(()),
         _ => Err(Problem::new("has no output")),
+    }
+}
+
+/// Which operand of an operator names axes.
+pub(super) fn axes_operand(op: &str) -> Option<usize> {
+    match op {
+        "ReduceMean" | "Squeeze" | "Unsqueeze" => Some(1),
+        "Pad" | "Slice" => Some(3),
+        _ => None,
+    }
+}
+
+/// Checks that axes are ones that a tensor can have; tract allocates by the largest.
+pub(super) fn check_axes(what: &str, axes: &[i64]) -> Step<()> {
+    match axes.iter().find(|a| !(-MAX_AXES..MAX_AXES).contains(*a)) {
+        Some(axis) => Err(Problem::new(format!("{what} names axis {axis}"))
+            .help(format!("a tensor has at most {MAX_AXES} axes"))),
+        None if axes.len() > 2 * MAX_AXES as usize => {
+            Err(Problem::new(format!("{what} names {} axes", axes.len())))
+        }
+        None => Ok(()),
     }
 }
 
