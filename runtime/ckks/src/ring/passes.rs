@@ -7,7 +7,7 @@ use super::lanes::Lanes;
 use super::simd::{Columns, Simd};
 use super::twiddles::{Pass, Twiddles};
 
-/// Whether moduli of this size transform with less reductions: 33 q <= 2^52, for up to 16 layers. The passes for them are
+/// Whether moduli of this size transform with fewer reductions: 33 q <= 2^52, for up to 16 layers. The passes for them are
 /// those with `SMALL`.
 pub(super) fn is_small(q: u64, log_n: u32) -> bool {
     log_n <= 16 && 33 * q <= 1 << 52

@@ -2,7 +2,7 @@
 
 use super::modulus::MAX_MODULUS_BITS;
 
-/// Deterministic Miller-Rabin; the first twelve primes as bases decide every 64-bit integer [Sorenson, Webster 2015].
+/// Deterministic Miller-Rabin; the first twelve primes as bases decide every 64-bit integer [SW17].
 pub fn is_prime(n: u64) -> bool {
     const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
     if n < 2 {
