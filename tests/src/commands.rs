@@ -21,7 +21,7 @@ pub fn dispatch() -> Option<ExitCode> {
     }
     let args: Vec<OsString> = args.collect();
     match args.first().and_then(|name| name.to_str()) {
-        Some("hecc") => Some(hecc_frontend::run(args.into_iter())),
+        Some("hecc") => Some(hecc_frontend::run(args)),
         Some("hecc-run") => Some(hecc_run::run(args.into_iter())),
         _ => {
             eprintln!("error: '{AS}' takes hecc or hecc-run");

@@ -369,8 +369,12 @@ fn a_stopped_evaluation_leaves_nothing() {
         // It may have ended already.
         let _ = Command::new("kill").args(["-INT", &id]).status().unwrap();
         let finished = child.wait().unwrap().success();
-        let expect: &[PathBuf] = if finished { &[output.clone()] } else { &[] };
-        assert_eq!(setup.written(), expect, "after {wait} ms");
+        let expect: Vec<&PathBuf> = finished.then_some(&output).into_iter().collect();
+        assert_eq!(
+            setup.written().iter().collect::<Vec<_>>(),
+            expect,
+            "after {wait} ms"
+        );
         if finished {
             std::fs::remove_file(output).unwrap();
         }
