@@ -4,6 +4,7 @@
 //! system cost as much as the transform that fills them, so freed buffers are kept by length. Large
 //! ones ask for huge pages: keys and diagonals are gigabytes that stream past.
 
+use crate::ring::AlignedWords;
 use memmap2::{Advice, MmapMut};
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -15,14 +16,14 @@ static POOL: LazyLock<Mutex<HashMap<usize, Vec<Words>>>> = LazyLock::new(Default
 const MAPPED: usize = 1 << 18;
 
 enum Words {
-    Heap(Vec<u64>),
+    Heap(AlignedWords),
     Mapped(MmapMut),
 }
 
 impl Words {
     fn zeroed(len: usize) -> Self {
         if len < MAPPED {
-            return Self::Heap(vec![0; len]);
+            return Self::Heap(AlignedWords::zeros(len));
         }
         // Where a mapping is refused the heap serves as well, only slower.
         match MmapMut::map_anon(len * size_of::<u64>()) {
@@ -31,7 +32,7 @@ impl Words {
                 let _ = map.advise(Advice::HugePage);
                 Self::Mapped(map)
             }
-            Err(_) => Self::Heap(vec![0; len]),
+            Err(_) => Self::Heap(AlignedWords::zeros(len)),
         }
     }
 }
@@ -66,7 +67,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let len = self.len();
-        let words = std::mem::replace(&mut self.0, Words::Heap(Vec::new()));
+        let words = std::mem::replace(&mut self.0, Words::Heap(AlignedWords::zeros(0)));
         POOL.lock()
             .unwrap_or_else(|e| e.into_inner())
             .entry(len)

@@ -64,8 +64,8 @@ mod tests {
     fn packing_inverts() {
         for q in [97, (1 << 34) - 41, (1 << 50) - 27] {
             let m = Modulus::new(q).unwrap();
-            let limb: Vec<u64> = (0..64)
-                .map(|i| (i * 0x9e37_79b9_7f4a_7c15u64) % q)
+            let limb: Vec<u64> = (0..64u64)
+                .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % q)
                 .collect();
             let mut bytes = Vec::new();
             pack(&m, &limb, &mut bytes);
