@@ -32,15 +32,15 @@ pub fn keygen(args: &Keygen) -> Result<(), Failure> {
         ));
     }
     let plan = load_plan(&args.plan)?;
+    let context = context(&plan)?;
+    let mut client_file = OutputFile::create(&args.client, true)?;
+    let server_file = OutputFile::create(&args.server, false)?;
     if plan.insecure {
         eprintln!(
             "warning: {}: below 128 bits of security, for tests only",
             args.plan.display()
         );
     }
-    let context = context(&plan)?;
-    let mut client_file = OutputFile::create(&args.client, true)?;
-    let server_file = OutputFile::create(&args.server, false)?;
 
     let client = ClientKey::generate()?;
     client.write(&mut client_file, &plan)?;
