@@ -57,11 +57,6 @@ impl Buffer {
         buffer.fill(0);
         buffer
     }
-
-    /// Gives all kept memory back to the allocator.
-    pub fn release_pool() {
-        POOL.lock().unwrap_or_else(|e| e.into_inner()).clear();
-    }
 }
 
 impl Drop for Buffer {
