@@ -13,6 +13,7 @@ pub mod cost;
 pub mod fold_linear;
 mod layout_candidates;
 pub mod lower_to_slots;
+pub mod placement;
 pub mod relation;
 pub mod report;
 pub mod steps;
