@@ -39,6 +39,14 @@ pub enum PlacementError {
         /// The difference.
         missing: usize,
     },
+    /// Not one depth an activation.
+    #[error("{got} depths for {expected} activations")]
+    Depths {
+        /// Activations of the network.
+        expected: usize,
+        /// Depths given.
+        got: usize,
+    },
     /// The problem contradicts itself.
     #[error("{name} (v{value}): {what}")]
     Malformed {
