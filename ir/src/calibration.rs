@@ -1,13 +1,16 @@
-//! What calibration measured on images: the range and distribution of every pre-activation.
+//! What calibration measured on images: the range and distribution of every pre-activation,
+//! and the magnitude of every value.
 
 use serde::{Deserialize, Serialize};
 
 /// Version that [`Calibration::validate`] accepts.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bins of a histogram.
 pub const BINS: usize = 256;
 /// Most activations a calibration may describe.
 const MAX_ACTIVATIONS: usize = 10_000;
+/// Most values a calibration may describe.
+const MAX_VALUES: usize = 100_000;
 /// Longest name, bytes.
 const MAX_NAME: usize = 1_000;
 
@@ -19,12 +22,15 @@ pub struct Calibration {
     pub version: u32,
     /// Model file's name without its folder.
     pub model: String,
-    /// BLAKE3, hexadecimal, of the imported graph: binds the measurement to a model.
+    /// BLAKE3, hexadecimal, of the imported and folded graph: binds the measurement to a model.
     pub model_hash: String,
     /// Images measured.
     pub images: usize,
-    /// One per ReLU, in the graph's order.
+    /// One per activation, in the graph's order.
     pub activations: Vec<ActivationStatistics>,
+    /// One per value of the graph, in the graph's order; version 1 had none.
+    #[serde(default)]
+    pub values: Vec<ValueRange>,
     /// Largest |logit|.
     pub logits: f64,
     /// How often the class survives, per degree of the activation polynomials.
@@ -43,6 +49,16 @@ pub struct ActivationStatistics {
     pub max: f64,
     /// Counts in [`BINS`] equal bins over `[-m, m]`, `m = max(|min|, |max|)`.
     pub histogram: Vec<u64>,
+}
+
+/// Magnitude of one value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueRange {
+    /// Name of the value's node.
+    pub name: String,
+    /// Largest magnitude of any element.
+    pub largest: f64,
 }
 
 /// Share of the calibration images whose class is kept at one degree.
@@ -122,6 +138,20 @@ impl Calibration {
                 )
             })?;
         }
+        ensure((1..=MAX_VALUES).contains(&self.values.len()), || {
+            format!("{} values, expected 1 to {MAX_VALUES}", self.values.len())
+        })?;
+        for v in &self.values {
+            ensure(v.name.len() <= MAX_NAME, || {
+                "a value's name of over 1000 bytes".into()
+            })?;
+            ensure(v.largest.is_finite() && v.largest >= 0.0, || {
+                format!(
+                    "value '{}' has the largest magnitude {}, expected zero or more",
+                    v.name, v.largest
+                )
+            })?;
+        }
         for a in &self.agreement {
             ensure((0.0..=1.0).contains(&a.same_class), || {
                 format!(
@@ -154,6 +184,10 @@ mod tests {
                 max: 2.0,
                 histogram: vec![1; BINS],
             }],
+            values: vec![ValueRange {
+                name: "conv".into(),
+                largest: 2.5,
+            }],
             logits: 3.0,
             agreement: vec![Agreement {
                 degree: 15,
@@ -171,7 +205,14 @@ mod tests {
             let message = c.validate().unwrap_err().to_string();
             assert!(message.contains(expect), "{message}");
         };
-        check(|c| c.version = 2, "version 2");
+        check(
+            |c| c.version = 1,
+            "version 1, expected 2; run `hecc calibrate` again",
+        );
+        check(|c| c.values.clear(), "0 values");
+        check(|c| c.values[0].largest = f64::NAN, "'conv' has");
+        check(|c| c.values[0].largest = -1.0, "'conv' has");
+        check(|c| c.values[0].name = "n".repeat(1001), "1000 bytes");
         check(|c| c.model_hash.push('0'), "model_hash");
         check(|c| c.images = 0, "no images");
         check(|c| c.logits = f64::NAN, "largest logit");

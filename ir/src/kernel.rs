@@ -63,6 +63,11 @@ pub fn apply<T: Real>(
         Linear::Affine { scale, .. } => tensor(output, |c, y, x0| {
             x[input.index(c, y, x0)] * T::from(scale[c])
         }),
+        Linear::Elementwise { scale, .. } => {
+            x.iter().zip(scale).map(|(&x, &s)| x * T::from(s)).collect()
+        }
+        Linear::ConvTranspose { .. } => conv_transpose(linear, input, output, x),
+        Linear::Gather { source, .. } => source.iter().map(|&s| x[s as usize]).collect(),
         Linear::Slice { start, step, .. } => tensor(output, |c, y, x0| {
             x[input.index(
                 start[0] + c * step[0],
@@ -84,16 +89,11 @@ pub fn apply<T: Real>(
         Linear::Reshape { .. } => x.to_vec(),
     };
     if with_bias {
-        let per_channel: &[f32] = match linear {
-            Linear::Conv { bias, .. } | Linear::Gemm { bias, .. } => bias,
-            Linear::Affine { shift, .. } => shift,
-            Linear::AveragePool { .. }
-            | Linear::Slice { .. }
-            | Linear::Pad { .. }
-            | Linear::Reshape { .. } => &[],
-        };
-        for (plane, &b) in out.chunks_exact_mut(output.h * output.w).zip(per_channel) {
-            plane.iter_mut().for_each(|v| *v = *v + T::from(b));
+        let [_, bias] = linear.constants();
+        // One for all elements of a channel, or one for every element.
+        let share = output.elements() / bias.len().max(1);
+        for (elements, &b) in out.chunks_exact_mut(share).zip(bias) {
+            elements.iter_mut().for_each(|v| *v = *v + T::from(b));
         }
     }
     out
@@ -114,6 +114,47 @@ fn dot<T: Real>(weights: &[f32], x: &[T]) -> T {
         .iter()
         .zip(x)
         .fold(T::default(), |sum, (&w, &x)| sum + x * T::from(w))
+}
+
+/// Every input element times the weights, added to its window.
+fn conv_transpose<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T> {
+    let Linear::ConvTranspose {
+        weight,
+        kernel,
+        stride,
+        pads,
+        dilation,
+        groups,
+        ..
+    } = linear
+    else {
+        return Vec::new();
+    };
+    let (in_group, out_group) = (input.c / groups, output.c / groups);
+    let taps = kernel[0] * kernel[1];
+    let mut out = vec![T::default(); output.elements()];
+    for (pair, weights) in weight.chunks_exact(taps).enumerate() {
+        let (ci, co) = (pair / out_group, pair % out_group);
+        let co = ci / in_group * out_group + co;
+        for (tap, &w) in weights.iter().enumerate() {
+            let (dy, dx) = (tap / kernel[1] * dilation[0], tap % kernel[1] * dilation[1]);
+            for iy in 0..input.h {
+                let y = (iy * stride[0] + dy).wrapping_sub(pads[0]);
+                if y >= output.h {
+                    continue;
+                }
+                let from = &x[input.index(ci, iy, 0)..][..input.w];
+                let to = &mut out[output.index(co, y, 0)..][..output.w];
+                for (ix, &value) in from.iter().enumerate() {
+                    let column = (ix * stride[1] + dx).wrapping_sub(pads[1]);
+                    if let Some(sum) = to.get_mut(column) {
+                        *sum = *sum + value * T::from(w);
+                    }
+                }
+            }
+        }
+    }
+    out
 }
 
 /// The padded image, columns sorted by their remainder modulo the stride: the columns a tap meets in

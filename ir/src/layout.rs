@@ -2,8 +2,12 @@
 
 use crate::nn::Shape;
 
-/// Largest number of slots.
+/// Largest number of slots of a ciphertext.
 pub const MAX_SLOTS: usize = 1 << 17;
+/// Largest number of ciphertexts of a tensor.
+pub const MAX_PARTS: usize = 256;
+/// Largest number of slots of a tensor, all parts together.
+pub const MAX_VIRTUAL_SLOTS: usize = 1 << 23;
 
 /// A layout that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,8 +17,9 @@ pub struct LayoutError {
     pub what: String,
 }
 
-/// A multiplexed, replicated layout of one tensor in one ciphertext of `slots` real slots
-/// [LLK+22, Orion].
+/// A multiplexed layout of one tensor [LLK+22, Orion]: replicated in one ciphertext of `slots` real
+/// slots, or spread over `parts` ciphertexts. Slots are numbered through all parts: virtual slot v is
+/// slot `v % slots` of part `v / slots`.
 ///
 /// Channels are grouped by `gap^2`: the group's channels interleave in the `gap x gap` cell that
 /// one spatial position owns in a physical grid of `rows x cols` slots; groups follow each other.
@@ -23,8 +28,10 @@ pub struct LayoutError {
 /// different channels. Slots that hold no element hold zero.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
-    /// Real slots of the ciphertext (N/2).
+    /// Real slots of a ciphertext (N/2).
     pub slots: usize,
+    /// Ciphertexts. More than one only with one copy and no twist.
+    pub parts: usize,
     /// The tensor.
     pub shape: Shape,
     /// Spatial distance, in grid cells, of neighbouring elements of a channel.
@@ -40,9 +47,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Slots between two copies.
+    /// Slots of all parts together.
+    pub fn virtual_slots(&self) -> usize {
+        self.parts * self.slots
+    }
+
+    /// Slots between two copies; all virtual slots where there is only one.
     pub fn stride(&self) -> usize {
-        self.slots / self.copies
+        self.virtual_slots() / self.copies
     }
 
     /// Slots one copy uses, gaps and padding included.
@@ -50,7 +62,7 @@ impl Layout {
         self.shape.c.div_ceil(self.gap * self.gap) * self.rows * self.cols
     }
 
-    /// The slot of element `(c, y, x)` in copy `k`.
+    /// The virtual slot of element `(c, y, x)` in copy `k`.
     pub fn slot(&self, c: usize, y: usize, x: usize, k: usize) -> usize {
         self.copy_slot(self.inside(c, y, x), k)
     }
@@ -60,7 +72,7 @@ impl Layout {
         k * self.stride() + (inside + k * self.twist) % self.stride()
     }
 
-    /// The slot of element `(c, y, x)` in copy 0.
+    /// The virtual slot of element `(c, y, x)` in copy 0.
     pub fn inside(&self, c: usize, y: usize, x: usize) -> usize {
         let (group, cell) = (c / (self.gap * self.gap), c % (self.gap * self.gap));
         let row = y * self.gap + cell / self.gap;
@@ -68,7 +80,7 @@ impl Layout {
         (group * self.rows + row) * self.cols + col
     }
 
-    /// The slot in copy 0 of every element, in c-major order.
+    /// The virtual slot in copy 0 of every element, in c-major order.
     pub fn insides(&self) -> Vec<usize> {
         let Shape { c, h, w } = self.shape;
         let mut slots = Vec::with_capacity(self.shape.elements());
@@ -80,9 +92,9 @@ impl Layout {
         slots
     }
 
-    /// The slots that hold `values` (c-major, one per element) in every copy.
+    /// The virtual slots that hold `values` (c-major, one per element) in every copy: part after part.
     pub fn pack(&self, values: &[f64]) -> Vec<f64> {
-        let mut slots = vec![0.0; self.slots];
+        let mut slots = vec![0.0; self.virtual_slots()];
         for (&inside, &value) in self.insides().iter().zip(values) {
             for k in 0..self.copies {
                 slots[self.copy_slot(inside, k)] = value;
@@ -91,12 +103,12 @@ impl Layout {
         slots
     }
 
-    /// The elements, c-major, read from copy 0 of a vector of `slots` slots.
+    /// The elements, c-major, read from copy 0 of the virtual slots.
     pub fn unpack(&self, slots: &[f64]) -> Vec<f64> {
         self.insides().iter().map(|&inside| slots[inside]).collect()
     }
 
-    /// For every slot, the slot of this layout whose content it takes when the twist becomes `twist`.
+    /// For every virtual slot, the one of this layout whose content it takes when the twist becomes `twist`.
     pub fn retwist(&self, twist: usize) -> Vec<usize> {
         let stride = self.stride();
         let source = |slot: usize| {
@@ -104,11 +116,11 @@ impl Layout {
             let inside = (here + stride - k * twist % stride) % stride;
             self.copy_slot(inside, k)
         };
-        (0..self.slots).map(source).collect()
+        (0..self.virtual_slots()).map(source).collect()
     }
 
-    /// Checks that slots and copies are powers of two, that the grid holds the tensor, and that every
-    /// copy fits in its region. All other methods assume a layout that passed.
+    /// Checks that slots and copies are powers of two, that several parts hold one copy without twist,
+    /// that the grid holds the tensor, and that every copy fits in its region. All other methods assume a layout that passed.
     ///
     /// # Errors
     /// The first rule broken.
@@ -128,23 +140,39 @@ impl Layout {
                 self.copies, self.slots
             ));
         }
-        if sizes.iter().any(|&size| size == 0 || size > self.slots) {
+        if self.parts == 0 || self.parts > MAX_PARTS || self.virtual_slots() > MAX_VIRTUAL_SLOTS {
             return broken(format!(
-                "a size of 0 or over {} slots in {self}",
-                self.slots
+                "{} parts of {} slots, expected 1 to {MAX_PARTS} and at most {MAX_VIRTUAL_SLOTS} slots",
+                self.parts, self.slots
             ));
         }
-        // Six sizes of at most 2^17: products of three fit.
+        if self.parts > 1 && (self.copies > 1 || self.twist > 0) {
+            return broken(format!(
+                "{} parts hold {} copies with twist {}, expected one copy without",
+                self.parts, self.copies, self.twist
+            ));
+        }
+        if sizes
+            .iter()
+            .any(|&size| size == 0 || size > self.virtual_slots())
+        {
+            return broken(format!(
+                "a size of 0 or over {} slots in {self}",
+                self.virtual_slots()
+            ));
+        }
+        // Sizes of at most 2^23: products of two fit.
         if h * self.gap > self.rows || w * self.gap > self.cols {
             return broken(format!(
                 "{} with gap {} does not fit a grid of {}x{}",
                 self.shape, self.gap, self.rows, self.cols
             ));
         }
-        if self.used() > self.stride() {
+        let groups = c.div_ceil(self.gap * self.gap);
+        let used = (self.rows * self.cols).saturating_mul(groups);
+        if used > self.stride() {
             return broken(format!(
-                "{} slots for a copy of {self}, which has {}",
-                self.used(),
+                "{used} slots for a copy of {self}, which has {}",
                 self.stride()
             ));
         }
@@ -166,6 +194,9 @@ impl std::fmt::Display for Layout {
             "{} gap {} grid {}x{} x{}",
             self.shape, self.gap, self.rows, self.cols, self.copies
         )?;
+        if self.parts > 1 {
+            write!(f, " parts {}", self.parts)?;
+        }
         match self.twist {
             0 => Ok(()),
             twist => write!(f, " twist {twist}"),
@@ -180,6 +211,7 @@ mod tests {
     fn layout(shape: Shape, gap: usize, grid: usize, copies: usize, twist: usize) -> Layout {
         Layout {
             slots: 1024,
+            parts: 1,
             shape,
             gap,
             rows: grid,

@@ -6,10 +6,13 @@
 //! - with fold, an output element is computed in one copy only, from the copy of the input element
 //!   whose offset is smallest modulo the output's stride, and `folds` add the copies up. On an input
 //!   twisted over R copies each copy then carries 1/R of the channel shifts.
+//!
+//! Where a tensor spans several ciphertexts, every pair of an output part and an input part has its own
+//! diagonals. Rotations of an input part serve all output parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::layout::{Layout, LayoutError, MAX_SLOTS};
+use crate::layout::{Layout, LayoutError};
 use crate::nn::{Linear, Shape};
 use crate::nn_verify::ShapeError;
 use crate::placement::Placement;
@@ -23,27 +26,53 @@ pub const MAX_STAGES: usize = 16;
 const MAX_STORED: usize = 1 << 24;
 /// Most entries times output copies that are visited.
 const MAX_VISITED: usize = 1 << 28;
-/// Most elements between two stages: eight times the slots of the largest ring.
-const MAX_BETWEEN: usize = 8 * MAX_SLOTS;
+/// Most elements between two stages.
+const MAX_BETWEEN: usize = 1 << 22;
+/// Most values of all diagonals together: 4 GiB.
+const MAX_VALUES: usize = 1 << 29;
 
-/// `out[s] = sum_d diagonals[d][s] * in[(s + d) mod slots]`, plus `bias[s]`.
+/// Where a diagonal leads: from one part of the input, rotated, to one part of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Part of the output.
+    pub output: usize,
+    /// Part of the input.
+    pub input: usize,
+    /// Left rotation of the input part, below its slots.
+    pub offset: usize,
+}
+
+impl From<usize> for Place {
+    /// An offset between single ciphertexts.
+    fn from(offset: usize) -> Self {
+        Self {
+            output: 0,
+            input: 0,
+            offset,
+        }
+    }
+}
+
+/// `out[p][s] = sum_(p,q,d) diagonals[(p,q,d)][s] * in[q][(s + d) mod slots]`, folded, plus
+/// `bias[p][s]`.
 #[derive(Clone, Debug)]
 pub struct Diagonals {
-    /// Slots.
+    /// Slots of a ciphertext.
     pub slots: usize,
-    /// Offset to values, one per output slot.
-    pub diagonals: BTreeMap<usize, Vec<f64>>,
-    /// One per output slot, added after the fold.
-    pub bias: Vec<f64>,
-    /// Left rotations applied in turn after the sum: x += rotate(x, r).
+    /// Place to values, one per slot of the output part.
+    pub diagonals: BTreeMap<Place, Vec<f64>>,
+    /// For every output part, one per slot; added after the fold.
+    pub bias: Vec<Vec<f64>>,
+    /// Left rotations applied in turn after the sum: x += rotate(x, r). Only where the output has one
+    /// part.
     pub folds: Vec<usize>,
 }
 
 /// The structure of [`Diagonals`]: what a map costs and which rotations it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offsets {
-    /// Offsets of the diagonals, each below the number of slots.
-    pub offsets: BTreeSet<usize>,
+    /// Places of the diagonals.
+    pub offsets: BTreeSet<Place>,
     /// Left rotations after the sum, at the level of the result.
     pub folds: Vec<usize>,
 }
@@ -68,22 +97,32 @@ pub enum LinearError {
 }
 
 impl Diagonals {
-    /// `out` for `input`, folds and bias included.
+    /// The virtual slots of the output for those of the input, folds and bias included.
     pub fn apply(&self, input: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; self.slots];
-        for (&offset, values) in &self.diagonals {
-            let (head, tail) = input.split_at(offset);
-            for ((o, v), x) in out.iter_mut().zip(values).zip(tail.iter().chain(head)) {
-                *o += v * x;
-            }
+        let mut out = vec![0.0; self.bias.len() * self.slots];
+        for (place, values) in &self.diagonals {
+            let out = &mut out[place.output * self.slots..][..self.slots];
+            let input = &input[place.input * self.slots..][..self.slots];
+            let (head, tail) = input.split_at(place.offset);
+            let (first, second) = out.split_at_mut(tail.len());
+            let (values, rest) = values.split_at(tail.len());
+            add_products(first, values, tail);
+            add_products(second, rest, head);
         }
         for &rotation in &self.folds {
             let (head, tail) = out.split_at(rotation);
             let rotated: Vec<f64> = tail.iter().chain(head).copied().collect();
             out.iter_mut().zip(rotated).for_each(|(o, r)| *o += r);
         }
-        out.iter_mut().zip(&self.bias).for_each(|(o, b)| *o += b);
+        let bias = self.bias.iter().flatten();
+        out.iter_mut().zip(bias).for_each(|(o, b)| *o += b);
         out
+    }
+}
+
+fn add_products(sums: &mut [f64], x: &[f64], y: &[f64]) {
+    for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+        *sum += x * y;
     }
 }
 
@@ -91,33 +130,85 @@ impl Offsets {
     /// Nonzero rotations of the operand that a giant step of `giant` needs.
     pub fn rotations(&self, giant: usize) -> BTreeSet<usize> {
         let (babies, giants) = baby_giant(&self.offsets, giant);
-        babies.union(&giants).copied().filter(|&r| r != 0).collect()
+        let steps = babies.union(&giants).map(|&(_, step)| step);
+        steps.filter(|&step| step != 0).collect()
     }
 }
 
-/// Splits every offset into `giant * j + baby`: all babies and all `giant * j`, zero included.
+/// Splits every offset into `giant * j + baby`: all babies, each with the input part that it rotates,
+/// and all `giant * j`, each with the output part whose partial sum it rotates; steps of zero included.
 /// A `giant` of 0 counts as 1.
-pub fn baby_giant(offsets: &BTreeSet<usize>, giant: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
+pub fn baby_giant(
+    offsets: &BTreeSet<Place>,
+    giant: usize,
+) -> (BTreeSet<(usize, usize)>, BTreeSet<(usize, usize)>) {
     let giant = giant.max(1);
-    offsets.iter().map(|d| (d % giant, d - d % giant)).unzip()
+    let split = |p: &Place| {
+        let baby = p.offset % giant;
+        ((p.input, baby), (p.output, p.offset - baby))
+    };
+    offsets.iter().map(split).unzip()
 }
 
-/// The giant step of least `cost(nonzero babies, nonzero giants)`; the smallest of several.
+/// The giant step of least `cost(babies, giants)`, the smallest of several: the rotations by nonzero
+/// steps of input parts and of partial sums, as [`baby_giant`] splits `offsets`.
 pub fn best_giant(
-    offsets: &BTreeSet<usize>,
+    offsets: &BTreeSet<Place>,
     slots: usize,
     cost: impl Fn(usize, usize) -> f64,
 ) -> usize {
-    let nonzero = |set: BTreeSet<usize>| set.len() - usize::from(set.contains(&0));
+    let parts = offsets.iter().map(|p| p.input.max(p.output) + 1).max();
+    let mut babies = Distinct::new(parts.unwrap_or(0) * slots);
+    let mut giants = babies.clone();
     // Offsets are sums of few multiples of powers of two: steps in between cut their patterns.
     let steps = (0..slots.ilog2()).flat_map(|i| [1, 3, 5, 7].map(|odd| odd << i));
     let priced = steps.filter(|&step| step == 1 || step < slots).map(|step| {
-        let (babies, giants) = baby_giant(offsets, step);
-        (cost(nonzero(babies), nonzero(giants)), step)
+        babies.clear();
+        giants.clear();
+        for place in offsets {
+            let baby = place.offset % step;
+            if baby != 0 {
+                babies.insert(place.input * slots + baby);
+            }
+            if baby != place.offset {
+                giants.insert(place.output * slots + place.offset - baby);
+            }
+        }
+        (cost(babies.count, giants.count), step)
     });
     priced
         .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
         .map_or(1, |(_, step)| step)
+}
+
+/// Counts distinct numbers, again and again.
+#[derive(Clone)]
+struct Distinct {
+    /// The round in which a number was last seen.
+    seen: Vec<u32>,
+    round: u32,
+    count: usize,
+}
+
+impl Distinct {
+    fn new(bound: usize) -> Self {
+        Self {
+            seen: vec![0; bound],
+            round: 0,
+            count: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.round += 1;
+        self.count = 0;
+    }
+
+    fn insert(&mut self, number: usize) {
+        if std::mem::replace(&mut self.seen[number], self.round) != self.round {
+            self.count += 1;
+        }
+    }
 }
 
 impl LinearMap {
@@ -206,35 +297,38 @@ impl LinearMap {
     /// # Errors
     /// When stages and layouts disagree, or the map is too large.
     pub fn diagonals(&self, input: &Layout, output: &Layout) -> Result<Diagonals, LinearError> {
-        let mut bias = vec![0.0; input.slots];
         let placement = Placement::new(self, input, output)?;
+        let mut bias = vec![vec![0.0; output.slots]; output.parts];
         for (row, value) in self.bias(input.shape)?.into_iter().enumerate() {
-            placement
-                .output_slots(row)
-                .for_each(|slot| bias[slot] = value);
+            for (part, slot) in placement.output_slots(row) {
+                bias[part][slot] = value;
+            }
         }
-        let mut diagonals = Gatherer::new(input.slots);
+        let mut places = Places::new(input, output);
+        let mut values: Vec<Vec<f64>> = Vec::new();
         match self.stages.as_slice() {
             [conv @ Linear::Conv { stride, .. }] if placement.tap_offsets_are_constant(*stride) => {
                 self.visits_are_bounded(conv, input.shape, output)?;
                 for_each_tap(conv, input.shape, output.shape, |tap| {
                     let value = tap.weight * self.gain;
-                    placement
-                        .for_each_tap_term(tap, |slot, offset| diagonals.at(offset)[slot] = value);
+                    placement.for_each_run(tap, |place, run| {
+                        if let Some(slots) = places.values(place, &mut values) {
+                            placement.fill(run, slots, value);
+                        }
+                    });
                 });
             }
             _ => self.for_each_entry(input.shape, output, &mut |row, col, value| {
-                placement
-                    .for_each_term(row, col, |slot, offset| diagonals.at(offset)[slot] += value);
+                placement.for_each_term(row, col, |place, slot| {
+                    if let Some(slots) = places.values(place, &mut values) {
+                        slots[slot] += value;
+                    }
+                });
             })?,
         }
         Ok(Diagonals {
             slots: input.slots,
-            diagonals: diagonals
-                .offsets
-                .into_iter()
-                .zip(diagonals.values)
-                .collect(),
+            diagonals: places.all()?.into_iter().zip(values).collect(),
             bias,
             folds: placement.folds(),
         })
@@ -247,19 +341,24 @@ impl LinearMap {
     /// As [`LinearMap::diagonals`].
     pub fn offsets(&self, input: &Layout, output: &Layout) -> Result<Offsets, LinearError> {
         let placement = Placement::new(self, input, output)?;
-        let mut seen = vec![false; input.slots];
+        let mut places = Places::new(input, output);
         match self.stages.as_slice() {
             [conv @ Linear::Conv { stride, .. }] if placement.tap_offsets_are_constant(*stride) => {
+                self.visits_are_bounded(conv, input.shape, output)?;
                 for_each_tap(conv, input.shape, output.shape, |tap| {
-                    placement.for_each_term(tap.row, tap.col, |_, offset| seen[offset] = true);
+                    placement.for_each_run(tap, |place, _| {
+                        places.index(place);
+                    });
                 });
             }
             _ => self.for_each_entry(input.shape, output, &mut |row, col, _| {
-                placement.for_each_term(row, col, |_, offset| seen[offset] = true);
+                placement.for_each_term(row, col, |place, _| {
+                    places.index(place);
+                });
             })?,
         }
         Ok(Offsets {
-            offsets: (0..input.slots).filter(|&offset| seen[offset]).collect(),
+            offsets: places.all()?.into_iter().collect(),
             folds: placement.folds(),
         })
     }
@@ -305,31 +404,69 @@ impl LinearMap {
     }
 }
 
-/// Diagonals in the making.
-struct Gatherer {
-    /// Position among `values` of every offset, `usize::MAX` for none.
-    index: Vec<usize>,
-    offsets: Vec<usize>,
-    values: Vec<Vec<f64>>,
+/// Numbers the places of a map in the order of their first appearance.
+struct Places {
+    /// Parts of the input.
+    inputs: usize,
+    slots: usize,
+    /// For every pair of parts that has been seen, the numbers of its offsets; [`Places::NONE`] for none.
+    numbers: Vec<Vec<u32>>,
+    places: Vec<Place>,
+    most: usize,
+    full: bool,
 }
 
-impl Gatherer {
-    fn new(slots: usize) -> Self {
+impl Places {
+    const NONE: u32 = u32::MAX;
+
+    fn new(input: &Layout, output: &Layout) -> Self {
         Self {
-            index: vec![usize::MAX; slots],
-            offsets: Vec::new(),
-            values: Vec::new(),
+            inputs: input.parts,
+            slots: input.slots,
+            numbers: vec![Vec::new(); input.parts * output.parts],
+            places: Vec::new(),
+            most: MAX_VALUES / input.slots,
+            full: false,
         }
     }
 
+    /// The number of `place`; None for a new one when there are too many.
     #[inline]
-    fn at(&mut self, offset: usize) -> &mut [f64] {
-        if self.index[offset] == usize::MAX {
-            self.index[offset] = self.values.len();
-            self.offsets.push(offset);
-            self.values.push(vec![0.0; self.index.len()]);
+    fn index(&mut self, place: Place) -> Option<usize> {
+        let numbers = &mut self.numbers[place.output * self.inputs + place.input];
+        match numbers.get(place.offset) {
+            Some(&number) if number != Self::NONE => return Some(number as usize),
+            Some(_) => (),
+            None => numbers.resize(self.slots, Self::NONE),
         }
-        &mut self.values[self.index[offset]]
+        if self.places.len() == self.most {
+            self.full = true;
+            return None;
+        }
+        numbers[place.offset] = self.places.len() as u32;
+        self.places.push(place);
+        Some(self.places.len() - 1)
+    }
+
+    /// The values of `place` among `values`, which are in the order of the numbers; zeros for a new one.
+    #[inline]
+    fn values<'a>(&mut self, place: Place, values: &'a mut Vec<Vec<f64>>) -> Option<&'a mut [f64]> {
+        let index = self.index(place)?;
+        if index == values.len() {
+            values.push(vec![0.0; self.slots]);
+        }
+        Some(&mut values[index])
+    }
+
+    /// All places in the order of their numbers.
+    fn all(self) -> Result<Vec<Place>, LinearError> {
+        match self.full {
+            true => Err(LinearError::Mismatch(format!(
+                "a map of more than {} diagonals of {} slots",
+                self.most, self.slots
+            ))),
+            false => Ok(self.places),
+        }
     }
 }
 
@@ -344,6 +481,7 @@ mod tests {
     fn layout(shape: Shape, gap: usize, grid: usize, copies: usize, twist: usize) -> Layout {
         Layout {
             slots: SLOTS,
+            parts: 1,
             shape,
             gap,
             rows: grid,
@@ -489,6 +627,7 @@ mod tests {
         let shape = Shape::new(16, 32, 32);
         let l = Layout {
             slots: 1 << 14,
+            parts: 1,
             shape,
             gap: 1,
             rows: 32,

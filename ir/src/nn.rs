@@ -7,6 +7,8 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::function::Function;
+
 /// Shape of one value: channels, rows, columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Shape {
@@ -64,6 +66,27 @@ pub enum Linear {
         /// Groups; divides both channel counts.
         groups: usize,
     },
+    /// Transposed convolution: every input element adds `weight` times itself to a window of the output.
+    ConvTranspose {
+        /// `[in][out/groups][kh][kw]`, row-major.
+        weight: Vec<f32>,
+        /// One per output channel.
+        bias: Vec<f32>,
+        /// Output channels.
+        out_channels: usize,
+        /// `[kh, kw]`.
+        kernel: [usize; 2],
+        /// `[sy, sx]`.
+        stride: [usize; 2],
+        /// `[top, left, bottom, right]`, cut from the full output.
+        pads: [usize; 4],
+        /// Rows and columns added at the bottom and the right.
+        output_padding: [usize; 2],
+        /// `[dy, dx]`.
+        dilation: [usize; 2],
+        /// Groups; divides both channel counts.
+        groups: usize,
+    },
     /// `y = W x + b` on the flattened input; the output is `[rows, 1, 1]`.
     Gemm {
         /// `[rows][cols]`, row-major; `cols` = elements of the input.
@@ -87,6 +110,13 @@ pub enum Linear {
         /// One per channel.
         shift: Vec<f32>,
     },
+    /// Per-element `scale * x + shift`.
+    Elementwise {
+        /// One per element, c-major.
+        scale: Vec<f32>,
+        /// One per element, c-major.
+        shift: Vec<f32>,
+    },
     /// Sub-tensor: `start + k*step` along c, y, x, for as many elements as the output shape has.
     Slice {
         /// First index along c, y, x.
@@ -102,6 +132,13 @@ pub enum Linear {
         before: [usize; 3],
         /// Elements added after, along c, y, x.
         after: [usize; 3],
+    },
+    /// Any selection of elements: transposes, nearest-neighbour resizes, broadcasts, reversals.
+    Gather {
+        /// Output shape.
+        shape: Shape,
+        /// For every output element, c-major, the input element it takes.
+        source: Vec<u32>,
     },
     /// Flatten or unflatten in c-major order.
     Reshape {
@@ -119,8 +156,10 @@ pub enum Op {
     Linear(Linear),
     /// Two inputs of equal shape.
     Add,
-    /// `max(x, 0)`, one input.
-    Relu,
+    /// Product element by element, two inputs of equal shape.
+    Mul,
+    /// One input, element by element.
+    Activation(Function),
 }
 
 /// A node: an operator, the value it defines, and the ONNX name it came from.

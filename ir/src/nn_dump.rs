@@ -1,5 +1,6 @@
 //! The nn language as text, one value a line; constants as shape and hash.
 
+use crate::function::Function;
 use crate::nn::{Graph, Linear, Op, ValueId};
 
 impl Graph {
@@ -18,7 +19,8 @@ impl Graph {
         let operator = match &node.op {
             Op::Input => "input".to_string(),
             Op::Add => "add".to_string(),
-            Op::Relu => "relu".to_string(),
+            Op::Mul => "mul".to_string(),
+            Op::Activation(function) => function.name().to_string(),
             Op::Linear(linear) => linear.name().to_string(),
         };
         let operands: String = self
@@ -28,7 +30,8 @@ impl Graph {
             .collect();
         let attributes = match &node.op {
             Op::Linear(linear) => attributes(linear),
-            Op::Input | Op::Add | Op::Relu => String::new(),
+            Op::Activation(function) => parameters(function),
+            Op::Input | Op::Add | Op::Mul => String::new(),
         };
         let name: String = node.name.chars().filter(|c| !c.is_control()).collect();
         format!(
@@ -36,6 +39,36 @@ impl Graph {
             id.index(),
             node.shape
         )
+    }
+}
+
+/// Parameters of `function`, with a leading space; nothing where there are none.
+pub fn parameters(function: &Function) -> String {
+    match function {
+        Function::LeakyRelu { slope } => format!(" slope {slope}"),
+        Function::Clip { min, max } => format!(" {min}..{max}"),
+        Function::HardSigmoid { alpha, beta } => format!(" alpha {alpha} beta {beta}"),
+        Function::Elu { alpha } => format!(" alpha {alpha}"),
+        Function::Selu { alpha, gamma } => format!(" alpha {alpha} gamma {gamma}"),
+        Function::Power { exponent } => format!(" exponent {exponent}"),
+        Function::Polynomial { coefficients } => {
+            let all: Vec<f32> = coefficients.concat();
+            let (rows, columns) = (coefficients.len(), all.len() / coefficients.len().max(1));
+            format!(" coefficients {rows}x{columns}#{}", short_hash(&all))
+        }
+        Function::Approximated(approximation) => format!(" {approximation}"),
+        Function::Relu
+        | Function::Sigmoid
+        | Function::HardSwish
+        | Function::Silu
+        | Function::Gelu { .. }
+        | Function::Tanh
+        | Function::Softplus
+        | Function::Mish
+        | Function::Abs
+        | Function::Sqrt
+        | Function::Exp
+        | Function::Reciprocal => String::new(),
     }
 }
 
@@ -63,7 +96,23 @@ pub fn attributes(linear: &Linear) -> String {
             put("dilation", dilation, 1);
             put("groups", &[*groups], 1);
         }
-        Linear::Gemm { .. } | Linear::Affine { .. } => (),
+        Linear::ConvTranspose {
+            kernel,
+            stride,
+            pads,
+            output_padding,
+            dilation,
+            groups,
+            ..
+        } => {
+            put("kernel", kernel, 0);
+            put("stride", stride, 1);
+            put("pads", pads, 0);
+            put("output_padding", output_padding, 0);
+            put("dilation", dilation, 1);
+            put("groups", &[*groups], 1);
+        }
+        Linear::Gemm { .. } | Linear::Affine { .. } | Linear::Elementwise { .. } => (),
         Linear::AveragePool { kernel, stride } => {
             put("kernel", kernel, 0);
             put("stride", stride, 1);
@@ -76,11 +125,15 @@ pub fn attributes(linear: &Linear) -> String {
             put("before", before, 0);
             put("after", after, 0);
         }
+        Linear::Gather { source, .. } => {
+            let bytes = source.iter().flat_map(|s| s.to_le_bytes()).collect();
+            text += &format!(" source {}#{}", source.len(), hash_of(bytes));
+        }
         // The shape after the colon says it all.
         Linear::Reshape { .. } => (),
     }
     let names = match linear {
-        Linear::Affine { .. } => ["scale", "shift"],
+        Linear::Affine { .. } | Linear::Elementwise { .. } => ["scale", "shift"],
         _ => ["weight", "bias"],
     };
     for (name, values) in names.iter().zip(linear.constants()) {
@@ -93,9 +146,9 @@ pub fn attributes(linear: &Linear) -> String {
 
 /// Eight hexadecimal digits of BLAKE3 over the little-endian bytes.
 pub fn short_hash(values: &[f32]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for value in values {
-        hasher.update(&value.to_le_bytes());
-    }
-    hasher.finalize().to_hex()[..8].to_string()
+    hash_of(values.iter().flat_map(|v| v.to_le_bytes()).collect())
+}
+
+fn hash_of(bytes: Vec<u8>) -> String {
+    blake3::hash(&bytes).to_hex()[..8].to_string()
 }

@@ -20,8 +20,8 @@ pub enum EvalError {
     },
 }
 
-/// The output for one image (c-major, normalised). `activation` gets every `Relu`'s node and its
-/// operand in place, in dataflow order, and turns it into the result: `|_, x| relu(x)` gives the
+/// The output for one image (c-major, normalised). `activation` gets the node of every `Activation`
+/// and its operand in place, in dataflow order, and turns it into the result: [`exact`] gives the
 /// network itself.
 ///
 /// # Errors
@@ -30,6 +30,19 @@ pub fn evaluate(
     graph: &Graph,
     image: &[f32],
     activation: &mut dyn FnMut(ValueId, &mut [f32]),
+) -> Result<Vec<f32>, EvalError> {
+    evaluate_observed(graph, image, activation, &mut |_, _| ())
+}
+
+/// As [`evaluate`]; `observe` sees every value once it is computed, the image and the output included.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_observed(
+    graph: &Graph,
+    image: &[f32],
+    activation: &mut dyn FnMut(ValueId, &mut [f32]),
+    observe: &mut dyn FnMut(ValueId, &[f32]),
 ) -> Result<Vec<f32>, EvalError> {
     graph.verify()?;
     let expected = graph.nodes[graph.input].shape.elements();
@@ -55,7 +68,7 @@ pub fn evaluate(
                 let (x, input) = (&values[operands[0].index()], graph.nodes[operands[0]].shape);
                 kernel::apply(linear, input, node.shape, x, true)
             }
-            Op::Relu => {
+            Op::Activation(_) => {
                 let mut x = values[operands[0].index()].clone();
                 activation(id, &mut x);
                 x
@@ -64,7 +77,12 @@ pub fn evaluate(
                 let (x, y) = (&values[operands[0].index()], &values[operands[1].index()]);
                 x.iter().zip(y).map(|(x, y)| x + y).collect()
             }
+            Op::Mul => {
+                let (x, y) = (&values[operands[0].index()], &values[operands[1].index()]);
+                x.iter().zip(y).map(|(x, y)| x * y).collect()
+            }
         };
+        observe(id, &value);
         values[id.index()] = value;
         for operand in operands {
             readers[operand.index()] -= 1;
@@ -76,14 +94,20 @@ pub fn evaluate(
     Ok(std::mem::take(&mut values[graph.output.index()]))
 }
 
-/// `max(x, 0)` in place: the activation of the network itself.
-pub fn relu(_: ValueId, x: &mut [f32]) {
-    x.iter_mut().for_each(|x| *x = x.max(0.0));
+/// The activations of the network itself, for [`evaluate`] of the same graph.
+pub fn exact(graph: &Graph) -> impl Fn(ValueId, &mut [f32]) {
+    |id, x| {
+        if let Op::Activation(function) = &graph.nodes[id].op {
+            let shape = graph.nodes[id].shape;
+            function.apply_all(shape.h * shape.w, x);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::function::Function;
     use crate::nn::{Linear, Shape};
     use crate::testing::{Random, conv};
 
@@ -97,7 +121,7 @@ mod tests {
             conv(&mut random, [4, 4], 1, 1, 1),
         );
         let first = graph.push(Op::Linear(a.clone()), "a", shape, &[graph.input]);
-        let active = graph.push(Op::Relu, "relu", shape, &[first]);
+        let active = graph.push(Op::Activation(Function::Relu), "relu", shape, &[first]);
         let second = graph.push(Op::Linear(b.clone()), "b", shape, &[active]);
         let sum = graph.push(Op::Add, "add", shape, &[second, active]);
         let flat = Shape::new(144, 1, 1);
@@ -119,12 +143,12 @@ mod tests {
         let mut seen = Vec::new();
         let mut activation = |id: ValueId, x: &mut [f32]| {
             seen.push(id);
-            relu(id, x);
+            exact(&graph)(id, x);
         };
         assert_eq!(evaluate(&graph, &image, &mut activation).unwrap(), expect);
         assert_eq!(seen, [active]);
         assert_eq!(
-            evaluate(&graph, &image[1..], &mut relu),
+            evaluate(&graph, &image[1..], &mut exact(&graph)),
             Err(EvalError::Image {
                 expected: 144,
                 got: 143

@@ -1,13 +1,14 @@
 //! The rules of the nn language, which [`Graph::verify`] checks:
 //! - there is exactly one `Input`, the graph's `input`; it has no operands;
 //! - the dataflow has no cycle; the `output` is one of its values;
-//! - an operator has its number of operands, at positions 0, 1, ..., each once: `Linear` and `Relu`
-//!   one, `Add` two;
+//! - an operator has its number of operands, at positions 0, 1, ..., each once: `Linear` and
+//!   `Activation` one, `Add` and `Mul` two;
 //! - every dimension is 1 to [`MAX_DIM`], every tensor has at most [`MAX_ELEMENTS`] elements, padding
 //!   included, and the graph has at most [`MAX_NODES`] values;
-//! - `Add` has operands of its own shape, `Relu` keeps the shape, and a `Linear` has the shape that
-//!   [`Linear::output_shape`] derives;
-//! - constants have the length their operator implies and are finite.
+//! - `Add` and `Mul` have operands of their own shape, `Activation` keeps the shape, and a `Linear` has
+//!   the shape that [`Linear::output_shape`] derives;
+//! - constants have the length their operator implies and are finite, a `Gather` takes elements that
+//!   its input has, and the parameters of functions are within the bounds of [`Function::verify`](crate::function::Function::verify).
 
 use petgraph::Direction;
 
@@ -47,11 +48,14 @@ impl Linear {
     pub fn name(&self) -> &'static str {
         match self {
             Linear::Conv { .. } => "conv",
+            Linear::ConvTranspose { .. } => "conv_transpose",
             Linear::Gemm { .. } => "gemm",
             Linear::AveragePool { .. } => "average_pool",
             Linear::Affine { .. } => "affine",
+            Linear::Elementwise { .. } => "elementwise",
             Linear::Slice { .. } => "slice",
             Linear::Pad { .. } => "pad",
+            Linear::Gather { .. } => "gather",
             Linear::Reshape { .. } => "reshape",
         }
     }
@@ -59,11 +63,16 @@ impl Linear {
     /// The constants: weight and bias, or scale and shift; empty where there are none.
     pub fn constants(&self) -> [&[f32]; 2] {
         match self {
-            Linear::Conv { weight, bias, .. } | Linear::Gemm { weight, bias, .. } => [weight, bias],
-            Linear::Affine { scale, shift } => [scale, shift],
+            Linear::Conv { weight, bias, .. }
+            | Linear::ConvTranspose { weight, bias, .. }
+            | Linear::Gemm { weight, bias, .. } => [weight, bias],
+            Linear::Affine { scale, shift } | Linear::Elementwise { scale, shift } => {
+                [scale, shift]
+            }
             Linear::AveragePool { .. }
             | Linear::Slice { .. }
             | Linear::Pad { .. }
+            | Linear::Gather { .. }
             | Linear::Reshape { .. } => [&[], &[]],
         }
     }
@@ -93,16 +102,8 @@ impl Linear {
                 dilation,
                 groups,
             } => {
-                let (out, groups) = (
-                    dim("output channels", *out_channels)?,
-                    dim("groups", *groups)?,
-                );
-                if !out.is_multiple_of(groups) || !input.c.is_multiple_of(groups) {
-                    return Err(format!(
-                        "{groups} groups do not divide {} and {out} channels",
-                        input.c
-                    ));
-                }
+                let out = dim("output channels", *out_channels)?;
+                let groups = divisor(*groups, input.c, out)?;
                 let taps = dim("kernel", kernel[0])? * dim("kernel", kernel[1])?;
                 length("weight", weight, &[out, input.c / groups, taps])?;
                 length("bias", bias, &[out])?;
@@ -121,6 +122,35 @@ impl Linear {
                 }
                 Shape::new(out, h, w)
             }
+            Linear::ConvTranspose {
+                weight,
+                bias,
+                out_channels,
+                kernel,
+                stride,
+                pads,
+                output_padding,
+                dilation,
+                groups,
+            } => {
+                let out = dim("output channels", *out_channels)?;
+                let groups = divisor(*groups, input.c, out)?;
+                let taps = dim("kernel", kernel[0])? * dim("kernel", kernel[1])?;
+                length("weight", weight, &[input.c, out / groups, taps])?;
+                length("bias", bias, &[out])?;
+                let axis = |size: usize, i: usize| -> Result<usize, String> {
+                    let (stride, dilation) =
+                        (dim("stride", stride[i])?, dim("dilation", dilation[i])?);
+                    let full = (size - 1) * stride + dilation * (kernel[i] - 1) + 1;
+                    let extra = at_most("output padding", output_padding[i])?;
+                    let cut = at_most("pad", pads[i])? + at_most("pad", pads[i + 2])?;
+                    (full + extra)
+                        .checked_sub(cut)
+                        .filter(|&size| size > 0)
+                        .ok_or_else(|| format!("pads of {cut} leave nothing of {full}"))
+                };
+                Shape::new(out, axis(input.h, 0)?, axis(input.w, 1)?)
+            }
             Linear::Gemm { weight, bias, rows } => {
                 let rows = dim("rows", *rows)?;
                 length("weight", weight, &[rows, input.elements()])?;
@@ -135,6 +165,11 @@ impl Linear {
             Linear::Affine { scale, shift } => {
                 length("scale", scale, &[input.c])?;
                 length("shift", shift, &[input.c])?;
+                input
+            }
+            Linear::Elementwise { scale, shift } => {
+                length("scale", scale, &[input.elements()])?;
+                length("shift", shift, &[input.elements()])?;
                 input
             }
             Linear::Slice { start, step, shape } => {
@@ -158,6 +193,16 @@ impl Linear {
                     axes[axis] += at_most("pad", before[axis])? + at_most("pad", after[axis])?;
                 }
                 Shape::new(axes[0], axes[1], axes[2])
+            }
+            Linear::Gather { shape, source } => {
+                bounded(*shape)?;
+                if source.len() != shape.elements() {
+                    return Err(format!("takes {} elements for {shape}", source.len()));
+                }
+                if let Some(beyond) = source.iter().find(|&&s| s as usize >= input.elements()) {
+                    return Err(format!("takes element {beyond} of an input of {input}"));
+                }
+                *shape
             }
             Linear::Reshape { shape } => {
                 bounded(*shape)?;
@@ -226,8 +271,8 @@ impl Graph {
         bounded(node.shape)?;
         let arity = match node.op {
             Op::Input => 0,
-            Op::Linear(_) | Op::Relu => 1,
-            Op::Add => 2,
+            Op::Linear(_) | Op::Activation(_) => 1,
+            Op::Add | Op::Mul => 2,
         };
         let mut positions: Vec<u8> = self
             .nodes
@@ -244,11 +289,17 @@ impl Graph {
         let expected = match &node.op {
             Op::Input if id != self.input => return Err("is a second input".to_string()),
             Op::Input => node.shape,
-            Op::Relu => self.nodes[operands[0]].shape,
-            Op::Add => {
+            Op::Activation(function) => {
+                let shape = self.nodes[operands[0]].shape;
+                function.verify(shape.c).map_err(|e| e.to_string())?;
+                shape
+            }
+            Op::Add | Op::Mul => {
                 let (x, y) = (self.nodes[operands[0]].shape, self.nodes[operands[1]].shape);
                 if x != y {
-                    return Err(format!("adds {x} and {y}; broadcasting is not supported"));
+                    return Err(format!(
+                        "combines {x} and {y}; broadcasting is not supported"
+                    ));
                 }
                 x
             }
@@ -293,6 +344,16 @@ fn dim(what: &str, size: usize) -> Result<usize, String> {
     at_most(what, size)
 }
 
+fn divisor(groups: usize, input: usize, output: usize) -> Result<usize, String> {
+    let groups = dim("groups", groups)?;
+    if !output.is_multiple_of(groups) || !input.is_multiple_of(groups) {
+        return Err(format!(
+            "{groups} groups do not divide {input} and {output} channels"
+        ));
+    }
+    Ok(groups)
+}
+
 fn bounded(shape: Shape) -> Result<(), String> {
     for size in shape.axes() {
         dim("dimension", size)?;
@@ -332,6 +393,7 @@ fn windows(padded: usize, reach: usize, stride: usize) -> Result<usize, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::function::Function;
 
     fn conv(out: usize, input: usize, kernel: usize, stride: usize, pad: usize) -> Linear {
         Linear::Conv {
@@ -428,7 +490,12 @@ mod tests {
                 Shape::new(4, 8, 8),
                 &[graph.input],
             );
-            let relu = graph.push(Op::Relu, "relu", Shape::new(4, 8, 8), &[conv]);
+            let relu = graph.push(
+                Op::Activation(Function::Relu),
+                "relu",
+                Shape::new(4, 8, 8),
+                &[conv],
+            );
             graph.output = graph.push(Op::Add, "add", Shape::new(4, 8, 8), &[relu, conv]);
             edit(&mut graph);
             match graph.verify() {

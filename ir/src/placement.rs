@@ -1,15 +1,15 @@
-//! Which slots and offsets carry the entries of a map between two layouts, by the rule of
+//! Which slots, parts and offsets carry the entries of a map between two layouts, by the rule of
 //! [`crate::linear`].
 
 use crate::layout::Layout;
-use crate::linear::LinearError;
+use crate::linear::{LinearError, Place};
 use crate::program::LinearMap;
 use crate::taps::Tap;
 
 /// Where the copies of a verified layout lie.
 struct Copies {
     count: usize,
-    /// A power of two.
+    /// Slots between two copies, a power of two; a whole ciphertext where there is one copy.
     stride: usize,
     twist: usize,
     /// Slots between rows and between columns of a tensor.
@@ -20,7 +20,7 @@ impl Copies {
     fn new(layout: &Layout) -> Self {
         Self {
             count: layout.copies,
-            stride: layout.stride(),
+            stride: layout.slots / layout.copies,
             twist: layout.twist,
             steps: [layout.gap * layout.cols, layout.gap],
         }
@@ -33,15 +33,37 @@ impl Copies {
     }
 }
 
+/// Output slots that one weight of a convolution fills in one copy and one diagonal, in lines and
+/// columns as the output's grid has them, around the end of a region.
+pub struct Run {
+    /// First slot of the region; wrapped.
+    region: usize,
+    /// First slot inside the region, before wrapping.
+    inside: usize,
+    /// Slots of the region, less one.
+    mask: usize,
+    /// Lines and columns, at least one of each.
+    counts: [usize; 2],
+}
+
+impl Run {
+    /// The slot `step` slots after the first, modulo the ciphertext's slots.
+    #[inline]
+    fn slot(&self, step: usize) -> usize {
+        self.region.wrapping_add((self.inside + step) & self.mask)
+    }
+}
+
 /// The places of a map's entries.
 pub struct Placement {
     input: Copies,
     output: Copies,
+    /// Of a ciphertext, a power of two.
     slots: usize,
     fold: bool,
-    /// Slot in copy 0 of every output element.
+    /// Virtual slot in copy 0 of every output element.
     rows: Vec<usize>,
-    /// Slot in copy 0 of every input element.
+    /// Virtual slot in copy 0 of every input element.
     cols: Vec<usize>,
 }
 
@@ -95,46 +117,112 @@ impl Placement {
         }
     }
 
-    /// Every slot of the output's element `row`.
-    pub fn output_slots(&self, row: usize) -> impl Iterator<Item = usize> {
-        (0..self.output.count).map(move |k| self.output.slot(self.rows[row], k))
+    /// Output part and slot of every copy of the output's element `row`.
+    pub fn output_slots(&self, row: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (part, row) = self.split(self.rows[row]);
+        (0..self.output.count).map(move |k| (part, self.output.slot(row, k)))
     }
 
-    /// Calls `visit(output slot, offset)` for every term that carries entry `(row, col)`.
+    /// Part and slot of a virtual slot.
     #[inline]
-    pub fn for_each_term(&self, row: usize, col: usize, mut visit: impl FnMut(usize, usize)) {
-        let (row, col) = (self.rows[row], self.cols[col]);
-        if self.fold {
-            let (offset, source) = self.folded(row, col);
-            return visit(self.folded_slot(row, col, offset, source), offset);
-        }
-        for k in 0..self.output.count {
-            let slot = self.output.slot(row, k);
-            visit(slot, self.offset(slot, col));
-        }
+    fn split(&self, slot: usize) -> (usize, usize) {
+        (slot >> self.slots.ilog2(), slot & (self.slots - 1))
     }
 
-    /// The terms of all entries of a tap, where [`Placement::tap_offsets_are_constant`].
+    /// Calls `visit(place, output slot)` for every term that carries entry `(row, col)`.
     #[inline]
-    pub fn for_each_tap_term(&self, tap: &Tap, mut visit: impl FnMut(usize, usize)) {
-        let (row, col) = (self.rows[tap.row], self.cols[tap.col]);
-        let [pitch, gap] = self.output.steps;
-        let steps = || {
-            (0..tap.counts[0])
-                .flat_map(move |y| (0..tap.counts[1]).map(move |x| y * pitch + x * gap))
+    pub fn for_each_term(&self, row: usize, col: usize, mut visit: impl FnMut(Place, usize)) {
+        let (output, row) = self.split(self.rows[row]);
+        let (input, col) = self.split(self.cols[col]);
+        let place = |offset| Place {
+            output,
+            input,
+            offset,
         };
         if self.fold {
             let (offset, source) = self.folded(row, col);
-            return steps().for_each(|step| {
-                visit(
-                    self.folded_slot(row + step, col + step, offset, source),
-                    offset,
-                )
-            });
+            let run = self.folded_run(row, col, offset, source);
+            return visit(place(offset), run.slot(0) & (self.slots - 1));
         }
         for k in 0..self.output.count {
-            let offset = self.offset(self.output.slot(row, k), col);
-            steps().for_each(|step| visit(self.output.slot(row + step, k), offset));
+            let slot = self.output.slot(row, k);
+            visit(place(self.offset(slot, col)), slot);
+        }
+    }
+
+    /// Calls `visit(place, run)` for runs that together hold the terms of all entries of a tap, where
+    /// [`Placement::tap_offsets_are_constant`].
+    #[inline]
+    pub fn for_each_run(&self, tap: &Tap, mut visit: impl FnMut(Place, &Run)) {
+        let (row, col) = (self.rows[tap.row], self.cols[tap.col]);
+        let ([rows, columns], [pitch, gap]) = (tap.counts, self.output.steps);
+        let same = |row: usize, col: usize, last: usize| {
+            self.split(row).0 == self.split(row + last).0
+                && self.split(col).0 == self.split(col + last).0
+        };
+        if same(row, col, (rows - 1) * pitch + (columns - 1) * gap) {
+            return self.runs(row, col, tap.counts, visit);
+        }
+        // The tap meets the border of two parts: line by line, the lines that cross it one by one.
+        for line in (0..rows).map(|y| y * pitch) {
+            if same(row + line, col + line, (columns - 1) * gap) {
+                self.runs(row + line, col + line, [1, columns], &mut visit);
+                continue;
+            }
+            for step in (0..columns).map(|x| line + x * gap) {
+                self.runs(row + step, col + step, [1, 1], &mut visit);
+            }
+        }
+    }
+
+    /// The runs from virtual slots `row` and `col` on, within one part each.
+    #[inline]
+    fn runs(&self, row: usize, col: usize, counts: [usize; 2], mut visit: impl FnMut(Place, &Run)) {
+        let ((output, row), (input, col)) = (self.split(row), self.split(col));
+        let place = |offset| Place {
+            output,
+            input,
+            offset,
+        };
+        if self.fold {
+            let (offset, source) = self.folded(row, col);
+            let run = self.folded_run(row, col, offset, source);
+            return visit(place(offset), &Run { counts, ..run });
+        }
+        for k in 0..self.output.count {
+            let run = Run {
+                region: k * self.output.stride,
+                inside: row + k * self.output.twist,
+                mask: self.output.stride - 1,
+                counts,
+            };
+            visit(place(self.offset(run.slot(0), col)), &run);
+        }
+    }
+
+    /// Writes `value` to every slot of a run.
+    #[inline]
+    pub fn fill(&self, run: &Run, slots: &mut [f64], value: f64) {
+        let ([rows, columns], [pitch, gap]) = (run.counts, self.output.steps);
+        let around = self.slots - 1;
+        let (first, last) = (
+            run.slot(0) & around,
+            (rows - 1) * pitch + (columns - 1) * gap,
+        );
+        if (run.inside & run.mask) + last > run.mask || first + last > around {
+            for line in (0..rows).map(|y| y * pitch) {
+                for step in (0..columns).map(|x| line + x * gap) {
+                    slots[run.slot(step) & around] = value;
+                }
+            }
+            return;
+        }
+        for y in 0..rows {
+            let line = &mut slots[first + y * pitch..][..(columns - 1) * gap + 1];
+            match gap {
+                1 => line.fill(value),
+                _ => line.iter_mut().step_by(gap).for_each(|slot| *slot = value),
+            }
         }
     }
 
@@ -184,11 +272,22 @@ impl Placement {
         }
     }
 
+    /// The output slot of a folded entry, as a run of one.
     #[inline]
-    fn folded_slot(&self, row: usize, col: usize, offset: usize, source: Source) -> usize {
+    fn folded_run(&self, row: usize, col: usize, offset: usize, source: Source) -> Run {
         match source {
-            Source::Opposite => row,
-            Source::Copy(j) => self.input.slot(col, j).wrapping_sub(offset) & (self.slots - 1),
+            Source::Opposite => Run {
+                region: 0,
+                inside: row,
+                mask: self.slots - 1,
+                counts: [1, 1],
+            },
+            Source::Copy(j) => Run {
+                region: (j * self.input.stride).wrapping_sub(offset),
+                inside: col + j * self.input.twist,
+                mask: self.input.stride - 1,
+                counts: [1, 1],
+            },
         }
     }
 }

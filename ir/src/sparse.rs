@@ -104,15 +104,24 @@ impl Sparse {
     }
 }
 
-/// Most entries `linear` can have, before zeros are dropped.
+/// Most entries `linear` can have, zeros included; also bounds the work of visiting them.
 pub fn entry_bound(linear: &Linear, input: Shape, output: Shape) -> usize {
     let per_output = match linear {
         Linear::Conv { kernel, groups, .. } => input.c / groups * kernel[0] * kernel[1],
+        Linear::ConvTranspose { kernel, groups, .. } => {
+            // Walked from either side: every element against every weight of its group.
+            let taps = kernel[0] * kernel[1];
+            let from_output = (input.c / groups * taps).saturating_mul(output.elements());
+            let from_input = (output.c / groups * taps).saturating_mul(input.elements());
+            return from_output.max(from_input);
+        }
         Linear::Gemm { .. } => input.elements(),
         Linear::AveragePool { kernel, .. } => kernel[0] * kernel[1],
         Linear::Affine { .. }
+        | Linear::Elementwise { .. }
         | Linear::Slice { .. }
         | Linear::Pad { .. }
+        | Linear::Gather { .. }
         | Linear::Reshape { .. } => 1,
     };
     per_output.saturating_mul(output.elements())
@@ -174,6 +183,39 @@ pub fn for_each_entry(
                 }
             }
         }
+        Linear::ConvTranspose {
+            weight,
+            kernel,
+            stride,
+            pads,
+            dilation,
+            groups,
+            ..
+        } => {
+            let (in_group, out_group) = (input.c / groups, output.c / groups);
+            // The input position that a tap leads to an output position from, if there is one.
+            let from = |axis: usize, at: usize, tap: usize, size: usize| {
+                let shifted = (at + pads[axis]).checked_sub(tap * dilation[axis])?;
+                let (from, rest) = (shifted / stride[axis], shifted % stride[axis]);
+                (rest == 0 && from < size).then_some(from)
+            };
+            for (row, (co, y, x)) in positions().enumerate() {
+                let (first, co) = (co / out_group * in_group, co % out_group);
+                for ci in first..first + in_group {
+                    for ky in 0..kernel[0] {
+                        let Some(iy) = from(0, y, ky, input.h) else {
+                            continue;
+                        };
+                        for kx in 0..kernel[1] {
+                            if let Some(ix) = from(1, x, kx, input.w) {
+                                let at = ((ci * out_group + co) * kernel[0] + ky) * kernel[1] + kx;
+                                visit(row, input.index(ci, iy, ix), weight[at] as f64);
+                            }
+                        }
+                    }
+                }
+            }
+        }
         Linear::Gemm { weight, rows, .. } => {
             let cols = input.elements();
             for row in 0..*rows {
@@ -201,6 +243,16 @@ pub fn for_each_entry(
                 visit(row, row, scale[c] as f64);
             }
         }
+        Linear::Elementwise { scale, .. } => {
+            for (row, &s) in scale.iter().enumerate() {
+                visit(row, row, s as f64);
+            }
+        }
+        Linear::Gather { source, .. } => {
+            for (row, &col) in source.iter().enumerate() {
+                visit(row, col as usize, 1.0);
+            }
+        }
         Linear::Slice { start, step, .. } => {
             for (row, (c, y, x)) in positions().enumerate() {
                 let at = |axis: usize, i: usize| start[axis] + i * step[axis];
@@ -225,19 +277,12 @@ pub fn for_each_entry(
 
 /// What `linear` adds to every element of its output, c-major; None for nothing.
 pub fn bias(linear: &Linear, output: Shape) -> Option<Vec<f64>> {
-    let per_channel = match linear {
-        Linear::Conv { bias, .. } | Linear::Gemm { bias, .. } => bias,
-        Linear::Affine { shift, .. } => shift,
-        Linear::AveragePool { .. }
-        | Linear::Slice { .. }
-        | Linear::Pad { .. }
-        | Linear::Reshape { .. } => return None,
-    };
-    let plane = output.h * output.w;
+    let [_, bias] = linear.constants();
+    // One for all elements of a channel, or one for every element.
+    let share = output.elements().checked_div(bias.len())?;
     Some(
-        per_channel
-            .iter()
-            .flat_map(|&b| std::iter::repeat_n(b as f64, plane))
+        bias.iter()
+            .flat_map(|&b| std::iter::repeat_n(f64::from(b), share))
             .collect(),
     )
 }

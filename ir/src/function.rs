@@ -1,0 +1,421 @@
+//! Scalar functions that a network applies to every element, and what stands for them on ciphertexts.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+
+use crate::program_eval::{activate, chebyshev};
+use crate::program_verify::MAX_COEFFICIENTS;
+
+/// Largest degree of [`Function::Polynomial`] and exponent of [`Function::Power`].
+pub const MAX_DEGREE: usize = 16;
+/// Most polynomials that a levelled approximation composes.
+pub const MAX_COMPOSED: usize = 16;
+
+/// A parameter out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{function}: {what}")]
+pub struct FunctionError {
+    /// [`Function::name`].
+    pub function: &'static str,
+    /// Expected and got.
+    pub what: String,
+}
+
+/// A function of one number, applied element by element.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Function {
+    /// max(x, 0).
+    Relu,
+    /// x for x >= 0, `slope` x below.
+    LeakyRelu {
+        /// Slope of the negative half.
+        slope: f32,
+    },
+    /// x limited to [`min`, `max`].
+    Clip {
+        /// Least value.
+        min: f32,
+        /// Largest value.
+        max: f32,
+    },
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+    /// `alpha` x + `beta` limited to [0, 1].
+    HardSigmoid {
+        /// Slope.
+        alpha: f32,
+        /// Value at 0.
+        beta: f32,
+    },
+    /// x * hard_sigmoid(x) with slope 1/6 and value 1/2.
+    HardSwish,
+    /// x * sigmoid(x).
+    Silu,
+    /// x Phi(x), Phi the normal distribution; `tanh`: its approximation by a tanh.
+    Gelu {
+        /// Whether the tanh form is meant.
+        tanh: bool,
+    },
+    /// Hyperbolic tangent.
+    Tanh,
+    /// x for x >= 0, `alpha` (e^x - 1) below.
+    Elu {
+        /// Limit at minus infinity, negated.
+        alpha: f32,
+    },
+    /// `gamma` * elu(x, alpha).
+    Selu {
+        /// Of the exponential part.
+        alpha: f32,
+        /// Of the whole.
+        gamma: f32,
+    },
+    /// ln(1 + e^x).
+    Softplus,
+    /// x tanh(softplus(x)).
+    Mish,
+    /// |x|.
+    Abs,
+    /// Square root; 0 below 0.
+    Sqrt,
+    /// e^x.
+    Exp,
+    /// 1 / x.
+    Reciprocal,
+    /// x^`exponent`, 2 and up.
+    Power {
+        /// Exponent.
+        exponent: u32,
+    },
+    /// sum_k c_k x^k; one row of coefficients for all channels, or one a channel.
+    Polynomial {
+        /// `[1 or channels][degree + 1]`, all rows of one length.
+        coefficients: Vec<Vec<f32>>,
+    },
+    /// An approximation spelled out in the model: exactly this, no other.
+    Approximated(Approximation),
+}
+
+/// What stands for a function on ciphertexts. x is the network's value over `range`, and the result
+/// is the network's value over `range` too.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Approximation {
+    /// P(cos((pi/2)(1 + rho x))), P a Chebyshev series, evaluated inside a bootstrap.
+    Fused {
+        /// Network value at x = 1.
+        range: f64,
+        /// Share of the half circle that |x| <= 1 fills.
+        rho: f64,
+        /// c_0.. of P.
+        coefficients: Vec<f64>,
+    },
+    /// Chebyshev series composed, first applied first; `times_x` multiplies the result by x at last:
+    /// x (1/2 + sgn(x)/2) is a ReLU.
+    Levelled {
+        /// Network value at x = 1.
+        range: f64,
+        /// At least one, each of degree 1 or more.
+        polynomials: Vec<Vec<f64>>,
+        /// Whether x multiplies the composition.
+        times_x: bool,
+    },
+    /// x^2 by one multiplication, exact: network value (range x)^2.
+    Square {
+        /// Network value at x = 1.
+        range: f64,
+    },
+}
+
+impl Approximation {
+    /// Network value at x = 1.
+    pub fn range(&self) -> f64 {
+        match self {
+            Self::Fused { range, .. } | Self::Levelled { range, .. } | Self::Square { range } => {
+                *range
+            }
+        }
+    }
+
+    /// The kind of approximation, for messages and dumps.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fused { .. } => "cosine_series",
+            Self::Levelled { .. } => "chebyshev_series",
+            Self::Square { .. } => "square",
+        }
+    }
+
+    /// Checks that the range is positive, 0 < rho <= 1, and that every series has 2 to
+    /// [`MAX_COEFFICIENTS`] finite coefficients, the last one nonzero; 1 to [`MAX_COMPOSED`] series.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn verify(&self) -> Result<(), FunctionError> {
+        self.check().map_err(|what| FunctionError {
+            function: self.name(),
+            what,
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let range = self.range();
+        if !(range.is_finite() && range > 0.0) {
+            return Err(format!("range {range}, expected a positive number"));
+        }
+        match self {
+            Self::Fused {
+                rho, coefficients, ..
+            } => {
+                if !(*rho > 0.0 && *rho <= 1.0) {
+                    return Err(format!("rho {rho}, expected 0 < rho <= 1"));
+                }
+                series(coefficients)
+            }
+            Self::Levelled { polynomials, .. } => {
+                if !(1..=MAX_COMPOSED).contains(&polynomials.len()) {
+                    let found = polynomials.len();
+                    return Err(format!("{found} polynomials, expected 1 to {MAX_COMPOSED}"));
+                }
+                polynomials.iter().try_for_each(|p| series(p))
+            }
+            Self::Square { .. } => Ok(()),
+        }
+    }
+
+    /// The network's value that results from the network's value `value`.
+    pub fn apply(&self, value: f64) -> f64 {
+        match self {
+            Self::Fused {
+                range,
+                rho,
+                coefficients,
+            } => range * activate(coefficients, *rho, value / range),
+            Self::Levelled {
+                range,
+                polynomials,
+                times_x,
+            } => {
+                let x = value / range;
+                let composed = polynomials.iter().fold(x, |x, p| chebyshev(p, x));
+                range * if *times_x { x * composed } else { composed }
+            }
+            Self::Square { .. } => value * value,
+        }
+    }
+}
+
+impl std::fmt::Display for Approximation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let degree = |p: &[f64]| p.len().saturating_sub(1);
+        match self {
+            Self::Fused {
+                range,
+                rho,
+                coefficients,
+            } => write!(f, "range {range} rho {rho} degree {}", degree(coefficients)),
+            Self::Levelled {
+                range,
+                polynomials,
+                times_x,
+            } => {
+                let degrees: Vec<_> = polynomials.iter().map(|p| degree(p).to_string()).collect();
+                let times = if *times_x { " times x" } else { "" };
+                write!(f, "range {range} degrees {}{times}", degrees.join(","))
+            }
+            Self::Square { range } => write!(f, "range {range}"),
+        }
+    }
+}
+
+fn series(coefficients: &[f64]) -> Result<(), String> {
+    if !(2..=MAX_COEFFICIENTS).contains(&coefficients.len())
+        || coefficients.iter().any(|c| !c.is_finite())
+        || coefficients.last() == Some(&0.0)
+    {
+        let found = coefficients.len();
+        return Err(format!(
+            "{found} coefficients, expected 2 to {MAX_COEFFICIENTS}, finite, the last nonzero"
+        ));
+    }
+    Ok(())
+}
+
+fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    values.iter_mut().for_each(|x| *x = f(*x));
+}
+
+fn finite(parameters: &[f32]) -> Result<(), String> {
+    match parameters.iter().find(|p| !p.is_finite()) {
+        Some(p) => Err(format!("a parameter {p}, expected a finite number")),
+        None => Ok(()),
+    }
+}
+
+impl Function {
+    /// Checks the parameters of a function that is applied to `channels` channels: finite numbers,
+    /// `min` at most `max`, an exponent of 2 to [`MAX_DEGREE`], one row of coefficients or one a
+    /// channel, all of the same degree 1 to [`MAX_DEGREE`].
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn verify(&self, channels: usize) -> Result<(), FunctionError> {
+        self.check(channels).map_err(|what| FunctionError {
+            function: self.name(),
+            what,
+        })
+    }
+
+    fn check(&self, channels: usize) -> Result<(), String> {
+        match self {
+            Self::LeakyRelu { slope } => finite(&[*slope]),
+            Self::Clip { min, max } => {
+                finite(&[*min, *max])?;
+                match min <= max {
+                    true => Ok(()),
+                    false => Err(format!("an empty range {min}..{max}")),
+                }
+            }
+            Self::HardSigmoid { alpha, beta } => finite(&[*alpha, *beta]),
+            Self::Elu { alpha } => finite(&[*alpha]),
+            Self::Selu { alpha, gamma } => finite(&[*alpha, *gamma]),
+            Self::Power { exponent } => match (2..=MAX_DEGREE).contains(&(*exponent as usize)) {
+                true => Ok(()),
+                false => Err(format!("exponent {exponent}, expected 2 to {MAX_DEGREE}")),
+            },
+            Self::Polynomial { coefficients } => {
+                let rows = coefficients.len();
+                if rows != 1 && rows != channels {
+                    return Err(format!(
+                        "{rows} rows of coefficients for {channels} channels"
+                    ));
+                }
+                let columns = coefficients.first().map_or(0, Vec::len);
+                if !(2..=MAX_DEGREE + 1).contains(&columns) {
+                    return Err(format!(
+                        "{columns} coefficients, expected 2 to {}",
+                        MAX_DEGREE + 1
+                    ));
+                }
+                if coefficients.iter().any(|row| row.len() != columns) {
+                    return Err("rows of coefficients of different lengths".to_string());
+                }
+                coefficients.iter().try_for_each(|row| finite(row))
+            }
+            Self::Approximated(approximation) => approximation.check(),
+            Self::Relu
+            | Self::Sigmoid
+            | Self::HardSwish
+            | Self::Silu
+            | Self::Gelu { .. }
+            | Self::Tanh
+            | Self::Softplus
+            | Self::Mish
+            | Self::Abs
+            | Self::Sqrt
+            | Self::Exp
+            | Self::Reciprocal => Ok(()),
+        }
+    }
+
+    /// f of every value, in place; `plane` values in turn belong to a channel. In f32 where that loses
+    /// nothing.
+    pub fn apply_all(&self, plane: usize, values: &mut [f32]) {
+        match self {
+            Self::Relu => map(values, |x| x.max(0.0)),
+            Self::LeakyRelu { slope } => map(values, |x| if x < 0.0 { slope * x } else { x }),
+            Self::Clip { min, max } => map(values, |x| x.max(*min).min(*max)),
+            Self::HardSigmoid { alpha, beta } => {
+                map(values, |x| (alpha * x + beta).clamp(0.0, 1.0))
+            }
+            Self::HardSwish => map(values, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
+            Self::Abs => map(values, f32::abs),
+            Self::Sigmoid
+            | Self::Silu
+            | Self::Gelu { .. }
+            | Self::Tanh
+            | Self::Elu { .. }
+            | Self::Selu { .. }
+            | Self::Softplus
+            | Self::Mish
+            | Self::Sqrt
+            | Self::Exp
+            | Self::Reciprocal
+            | Self::Power { .. }
+            | Self::Polynomial { .. }
+            | Self::Approximated(_) => {
+                for (channel, values) in values.chunks_mut(plane.max(1)).enumerate() {
+                    for x in values {
+                        *x = self.apply(channel, f64::from(*x)) as f32;
+                    }
+                }
+            }
+        }
+    }
+
+    /// f(x) on channel `channel` (of account for [`Function::Polynomial`] only).
+    pub fn apply(&self, channel: usize, x: f64) -> f64 {
+        let relu = |x: f64| x.max(0.0);
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let softplus = |x: f64| relu(x) + (-x.abs()).exp().ln_1p();
+        let elu = |alpha: f64, x: f64| if x >= 0.0 { x } else { alpha * x.exp_m1() };
+        match self {
+            Self::Relu => relu(x),
+            Self::LeakyRelu { slope } if x < 0.0 => f64::from(*slope) * x,
+            Self::LeakyRelu { .. } => x,
+            Self::Clip { min, max } => x.max(f64::from(*min)).min(f64::from(*max)),
+            Self::Sigmoid => sigmoid(x),
+            Self::HardSigmoid { alpha, beta } => {
+                (f64::from(*alpha) * x + f64::from(*beta)).clamp(0.0, 1.0)
+            }
+            Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            Self::Silu => x * sigmoid(x),
+            // 1 + erf(z) = erfc(-z), which does not cancel.
+            Self::Gelu { tanh: false } => 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2),
+            Self::Gelu { tanh: true } => {
+                let inner = FRAC_2_PI.sqrt() * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + inner.tanh())
+            }
+            Self::Tanh => x.tanh(),
+            Self::Elu { alpha } => elu(f64::from(*alpha), x),
+            Self::Selu { alpha, gamma } => f64::from(*gamma) * elu(f64::from(*alpha), x),
+            Self::Softplus => softplus(x),
+            Self::Mish => x * softplus(x).tanh(),
+            Self::Abs => x.abs(),
+            Self::Sqrt => relu(x).sqrt(),
+            Self::Exp => x.exp(),
+            Self::Reciprocal => 1.0 / x,
+            Self::Power { exponent } => x.powi(*exponent as i32),
+            Self::Polynomial { coefficients } => {
+                let row = &coefficients[if coefficients.len() == 1 { 0 } else { channel }];
+                row.iter().rev().fold(0.0, |sum, &c| sum * x + f64::from(c))
+            }
+            Self::Approximated(approximation) => approximation.apply(x),
+        }
+    }
+
+    /// The ONNX operator or the pattern it stands for, for messages and dumps.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Clip { .. } => "clip",
+            Self::Sigmoid => "sigmoid",
+            Self::HardSigmoid { .. } => "hard_sigmoid",
+            Self::HardSwish => "hard_swish",
+            Self::Silu => "silu",
+            Self::Gelu { tanh: false } => "gelu",
+            Self::Gelu { tanh: true } => "gelu_tanh",
+            Self::Tanh => "tanh",
+            Self::Elu { .. } => "elu",
+            Self::Selu { .. } => "selu",
+            Self::Softplus => "softplus",
+            Self::Mish => "mish",
+            Self::Abs => "abs",
+            Self::Sqrt => "sqrt",
+            Self::Exp => "exp",
+            Self::Reciprocal => "reciprocal",
+            Self::Power { .. } => "power",
+            Self::Polynomial { .. } => "polynomial",
+            Self::Approximated(approximation) => approximation.name(),
+        }
+    }
+}
