@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::function::Function;
+use crate::layout::Layout;
 use crate::linear::LinearError;
 use crate::params::ParametersError;
-use crate::plan::{KeyManifest, Plan};
-use crate::program::{Node, Op};
+use crate::plan::{KeyManifest, Plan, Prediction};
+use crate::program::{LinearMap, Node, Op, Target};
 use crate::security;
+use crate::sparse::entry_bound;
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,10 +44,29 @@ pub enum CheckError {
 
 /// Largest number of nodes or maps.
 const MAX_NODES: usize = 10_000;
+/// Most matrix entries of all maps together: about a minute's work, and several times a ResNet-50's.
+const MAX_WORK: usize = 1 << 35;
 /// Largest part by which derived and stored numbers may differ.
 const TOLERANCE: f64 = 1e-6;
 
 type Keys = BTreeMap<usize, usize>;
+
+/// What the operators seen so far need, and what deriving it has cost.
+#[derive(Default)]
+struct Needed {
+    rotations: Keys,
+    /// Highest level at which two ciphertexts are multiplied.
+    product: Option<usize>,
+    bootstrap: bool,
+    /// Entries of maps visited.
+    work: usize,
+}
+
+impl Needed {
+    fn multiply(&mut self, level: usize) {
+        self.product = self.product.max(Some(level));
+    }
+}
 
 /// Checks a plan.
 ///
@@ -61,22 +83,20 @@ pub fn check(plan: &Plan) -> Result<(), CheckError> {
             what,
         });
     }
-    let mut rotations = Keys::new();
-    let mut bootstraps = false;
+    let mut needed = Needed::default();
     for (value, node) in nodes.iter().enumerate() {
         let wrong = |what: String| CheckError::Node {
             value,
             name: node.name.clone(),
             what,
         };
-        check_node(plan, value, &mut rotations).map_err(wrong)?;
-        bootstraps |= matches!(node.op, Op::Activate { .. });
+        check_node(plan, value, &mut needed).map_err(wrong)?;
     }
-    if bootstraps {
-        bootstrap_keys(plan, &mut rotations);
+    if needed.bootstrap {
+        bootstrap_keys(plan, &mut needed.rotations);
     }
-    rotations.remove(&0);
-    check_keys(plan, bootstraps, &rotations).map_err(CheckError::Keys)?;
+    needed.rotations.remove(&0);
+    check_keys(plan, &needed).map_err(CheckError::Keys)?;
     check_certificate(plan).map_err(CheckError::Certificate)?;
     check_ends(plan).map_err(CheckError::Preprocess)
 }
@@ -98,18 +118,26 @@ fn levels_of(mut degree: usize) -> usize {
     levels
 }
 
+/// As [`expect`], for numbers that rounding alone may change.
+fn exactly(what: &str, found: f64, expected: f64) -> Result<(), String> {
+    match (found - expected).abs() <= 1e-9 * expected.abs() {
+        true => Ok(()),
+        false => Err(format!("{what} is {found}, expected {expected}")),
+    }
+}
+
 fn need(keys: &mut Keys, steps: usize, level: usize) {
     let highest = keys.entry(steps).or_insert(level);
     *highest = level.max(*highest);
 }
 
-fn check_node(plan: &Plan, value: usize, keys: &mut Keys) -> Result<(), String> {
+fn check_node(plan: &Plan, value: usize, needed: &mut Needed) -> Result<(), String> {
     let (nodes, node, q) = (
         &plan.program.nodes,
         &plan.program.nodes[value],
         &plan.parameters.q,
     );
-    let operand = |x: usize| match x < value {
+    let defined = |x: usize| match x < value {
         true => Ok(&nodes[x]),
         false => Err(format!("uses v{x} before it exists")),
     };
@@ -121,104 +149,155 @@ fn check_node(plan: &Plan, value: usize, keys: &mut Keys) -> Result<(), String> 
     )?;
     if !(node.unit.is_normal() && node.unit > 0.0 && node.scale.is_normal() && node.level < q.len())
     {
+        let (unit, scale, level, levels) = (node.unit, node.scale, node.level, q.len());
         return Err(format!(
-            "unit {}, scale {}, level {} of {}",
-            node.unit,
-            node.scale,
-            node.level,
-            q.len()
+            "unit {unit}, scale {scale}, level {level} of {levels}"
         ));
     }
-    let room: f64 = q[..=node.level].iter().map(|&q| (q as f64).log2()).sum();
-    if !(1.0..room).contains(&node.scale.log2()) {
-        return Err(format!(
-            "a scale of 2^{:.1} in {room:.0} bits",
-            node.scale.log2()
-        ));
-    }
-    // The level and the plaintext scale of an operator that multiplies once and rescales.
-    let one_down = |x: &Node| {
-        expect("the level", node.level as f64 + 1.0, x.level as f64)?;
-        let plain = node.scale / x.scale * q[x.level] as f64;
-        if plain >= 1024.0 {
-            Ok(())
-        } else {
-            Err(format!("constants at a scale of only {plain}"))
+    let fits = |scale: f64, level: usize| {
+        let room: f64 = q[..=level].iter().map(|&q| (q as f64).log2()).sum();
+        match (1.0..room).contains(&scale.log2()) {
+            true => Ok(()),
+            false => Err(format!(
+                "a scale of 2^{:.1} in {room:.0} bits",
+                scale.log2()
+            )),
         }
+    };
+    fits(node.scale, node.level)?;
+    check_target(plan, value)?;
+    // An operand that loses limbs until it stands `above` levels over the result.
+    let dropped = |x: usize, above: usize| {
+        let (x, level) = (defined(x)?, node.level + above);
+        match level <= x.level {
+            true => fits(x.scale, level).map(|()| (x, level)),
+            false => Err(format!(
+                "an operand at level {}, expected {level} at least",
+                x.level
+            )),
+        }
+    };
+    // The plaintext scale of an operator that multiplies once and rescales.
+    let one_down = |x: usize| {
+        let (x, level) = dropped(x, 1)?;
+        let plain = node.scale / x.scale * q[level] as f64;
+        match plain >= 1024.0 {
+            true => Ok((x, level)),
+            false => Err(format!("constants at a scale of only {plain}")),
+        }
+    };
+    let unmoved = |x: &Node| match x.layout == node.layout {
+        true => Ok(()),
+        false => Err("it changes the layout".to_string()),
     };
     match &node.op {
         Op::Input => expect("the input's position", value as f64, 0.0),
         _ if value == 0 => Err("the first node is not the input".to_string()),
         Op::Linear { x, map } => {
-            let (x, map) = (
-                operand(*x)?,
-                plan.program.maps.get(*map).ok_or("its map is missing")?,
-            );
-            one_down(x)?;
+            let (x, level) = one_down(*x)?;
+            let map = plan.program.maps.get(*map).ok_or("its map is missing")?;
             expect("the gain", map.gain, x.unit / node.unit)?;
             expect("the bias gain", map.bias_gain, 1.0 / node.unit)?;
             if map.giant == 0 || map.giant > node.layout.slots {
                 return Err(format!("a giant step of {}", map.giant));
             }
+            needed.work = needed
+                .work
+                .saturating_add(work_of(map, &x.layout, &node.layout)?);
+            if needed.work > MAX_WORK {
+                return Err(format!("maps of over {MAX_WORK} entries up to here"));
+            }
             let structure = map
                 .offsets(&x.layout, &node.layout)
                 .map_err(|e: LinearError| e.to_string())?;
-            for offset in structure.offsets {
-                need(keys, offset % map.giant, x.level);
-                need(keys, offset / map.giant * map.giant, x.level);
+            for place in structure.offsets {
+                need(&mut needed.rotations, place.offset % map.giant, level);
+                need(
+                    &mut needed.rotations,
+                    place.offset / map.giant * map.giant,
+                    level,
+                );
             }
-            structure
-                .folds
-                .into_iter()
-                .for_each(|steps| need(keys, steps, node.level));
+            for steps in structure.folds {
+                need(&mut needed.rotations, steps, node.level);
+            }
             Ok(())
         }
         Op::MulConst { x, factor } => {
-            let x = operand(*x)?;
-            one_down(x)?;
+            let (x, _) = one_down(*x)?;
             expect("the factor", *factor, x.unit / node.unit)?;
-            if x.layout == node.layout {
-                Ok(())
-            } else {
-                Err("it changes the layout".to_string())
-            }
+            unmoved(x)
         }
         Op::Add { x, y } => {
-            let kind = |n: &Node| {
-                (
-                    n.level,
-                    n.scale.to_bits(),
-                    n.unit.to_bits(),
-                    n.layout.clone(),
-                )
-            };
-            let same = kind(operand(*x)?) == kind(node) && kind(operand(*y)?) == kind(node);
-            if same {
-                Ok(())
-            } else {
-                Err("operands of another level, scale, unit or layout".to_string())
+            for operand in [x, y] {
+                let (operand, _) = dropped(*operand, 0)?;
+                let kind = |n: &Node| (n.scale.to_bits(), n.unit.to_bits(), n.layout.clone());
+                if kind(operand) != kind(node) {
+                    return Err("operands of another scale, unit or layout".to_string());
+                }
             }
+            Ok(())
+        }
+        Op::Mul { x, y } => {
+            let ((x, level), (y, _)) = (dropped(*x, 1)?, dropped(*y, 1)?);
+            unmoved(x)?;
+            unmoved(y)?;
+            expect("the unit", node.unit, x.unit * y.unit)?;
+            exactly("the scale", node.scale, x.scale / q[level] as f64 * y.scale)?;
+            needed.multiply(level);
+            Ok(())
+        }
+        Op::Polynomial { x, coefficients } => {
+            let degree = degree_of(coefficients)?;
+            let (x, level) = dropped(*x, levels_of(degree))?;
+            unmoved(x)?;
+            // T_2, T_4, ..., each one level below the one before.
+            let (mut scale, mut at) = (x.scale, level);
+            for _ in 1..levels_of(degree) {
+                needed.multiply(level);
+                scale = scale / q[at] as f64 * scale;
+                at -= 1;
+                fits(scale, at)?;
+                if scale < 1024.0 {
+                    return Err(format!("powers at a scale of only {scale}"));
+                }
+            }
+            Ok(())
         }
         Op::Activate {
             x,
             coefficients,
             rho,
         } => {
-            let (x, b) = (operand(*x)?, &plan.parameters.bootstrap);
-            expect("the operand's level", x.level as f64, b.stc.len() as f64)?;
-            let degree = coefficients.iter().rposition(|c| *c != 0.0).unwrap_or(0);
-            let cosine = b.cts.len() + levels_of(b.cos_degree) + b.double_angles as usize;
-            let end = q.len() as f64 - 1.0 - (cosine + levels_of(degree)) as f64;
-            expect("the level", node.level as f64, end)?;
-            let untwisted = |l: &crate::layout::Layout| crate::layout::Layout {
+            let Some(b) = &plan.parameters.bootstrap else {
+                return Err("it activates without a bootstrap".to_string());
+            };
+            let x = defined(*x)?;
+            if x.level < b.stc.len() {
+                let (found, expected) = (x.level, b.stc.len());
+                return Err(format!(
+                    "an operand at level {found}, expected {expected} at least"
+                ));
+            }
+            fits(x.scale, b.stc.len())?;
+            let degree = degree_of(coefficients)?;
+            let above = b.cts.len() + levels_of(b.cos_degree) + b.double_angles as usize;
+            let lowest = node.level + above + levels_of(degree);
+            if lowest > q.len() - 1 {
+                let (level, top) = (node.level, q.len() - 1);
+                return Err(format!(
+                    "the level is {level}, which takes {lowest} levels of {top}"
+                ));
+            }
+            if *rho <= 0.0 || *rho > 1.0 {
+                return Err(format!("rho {rho}"));
+            }
+            needed.bootstrap = true;
+            needed.multiply(q.len() - 1 - b.cts.len());
+            let untwisted = |l: &Layout| Layout {
                 twist: 0,
                 ..l.clone()
             };
-            let bounded = coefficients.len() == degree + 1 && (1..1024).contains(&degree);
-            let finite = coefficients.iter().all(|c| c.is_finite());
-            if !bounded || !finite || *rho <= 0.0 || *rho > 1.0 {
-                return Err(format!("{} coefficients, rho {rho}", coefficients.len()));
-            }
             // Coefficients-to-slots moves whole blocks only.
             let block = 1usize << (plan.parameters.log_n - 2 - b.cts[0]);
             if untwisted(&x.layout) != untwisted(&node.layout)
@@ -237,10 +316,66 @@ fn check_node(plan: &Plan, value: usize, keys: &mut Keys) -> Result<(), String> 
     }
 }
 
+/// The degree of a series whose last coefficient counts.
+fn degree_of(coefficients: &[f64]) -> Result<usize, String> {
+    let degree = coefficients.iter().rposition(|c| *c != 0.0).unwrap_or(0);
+    let bounded = coefficients.len() == degree + 1 && (1..1024).contains(&degree);
+    match bounded && coefficients.iter().all(|c| c.is_finite()) {
+        true => Ok(degree),
+        false => Err(format!("{} coefficients", coefficients.len())),
+    }
+}
+
+/// A target is a function of an earlier value of the same shape, with coefficients for its channels.
+fn check_target(plan: &Plan, value: usize) -> Result<(), String> {
+    let nodes = &plan.program.nodes;
+    let Some(Target { x, function }) = &nodes[value].target else {
+        return Ok(());
+    };
+    let shape = nodes[value].layout.shape;
+    if *x >= value || nodes[*x].layout.shape != shape {
+        return Err(format!("it stands for a function of v{x}"));
+    }
+    if let Some(Function::Polynomial { coefficients: rows }) = function {
+        let lengths = rows
+            .iter()
+            .all(|row| !row.is_empty() && row.len() == rows[0].len());
+        if !lengths || (rows.len() != 1 && rows.len() != shape.c) {
+            return Err(format!("it stands for {} polynomials", rows.len()));
+        }
+    }
+    Ok(())
+}
+
+/// A bound on the matrix entries visited and multiplied to find a map's diagonals.
+fn work_of(map: &LinearMap, input: &Layout, output: &Layout) -> Result<usize, String> {
+    let shapes = map.shapes(input.shape).map_err(|e| e.to_string())?;
+    let (mut work, mut width) = (0usize, 1usize);
+    for (stage, step) in map.stages.iter().zip(shapes.windows(2)) {
+        let entries = entry_bound(stage, step[0], step[1]);
+        work = work.saturating_add(entries.saturating_mul(width));
+        // Entries of a row of the product so far.
+        let row = entries / step[1].elements().max(1) + 1;
+        width = width.saturating_mul(row).min(input.shape.elements());
+    }
+    let copies = match map.stages.len() {
+        1 => output.copies,
+        _ => width.saturating_mul(output.copies),
+    };
+    let terms = match map.stages.len() {
+        1 => work,
+        _ => output.shape.elements(),
+    };
+    Ok(work.saturating_add(terms.saturating_mul(copies)))
+}
+
 /// Adds the rotations of both transforms. A butterfly stage of half-length s joins slots 0 and s
 /// apart, either way; a group of stages joins all sums of its stages' distances.
 fn bootstrap_keys(plan: &Plan, keys: &mut Keys) {
     let p = &plan.parameters;
+    let Some(shape) = &p.bootstrap else {
+        return;
+    };
     let (half, slots) = (1i64 << (p.log_n - 2), 1i64 << (p.log_n - 1));
     let mut group = |stages: &[i64], wraps: bool, level: usize| {
         let mut reach = std::collections::BTreeSet::from([0i64]);
@@ -257,34 +392,41 @@ fn bootstrap_keys(plan: &Plan, keys: &mut Keys) {
         }
     };
     let mut s = half;
-    for (i, &radix) in p.bootstrap.cts.iter().enumerate() {
+    for (i, &radix) in shape.cts.iter().enumerate() {
         let stages: Vec<i64> = (1..=radix).map(|k| s >> k).collect();
         s >>= radix;
         group(&stages, i == 0, p.q.len() - 1 - i);
     }
-    let groups = p.bootstrap.stc.len();
+    let groups = shape.stc.len();
     let mut s = 1;
-    for (i, &radix) in p.bootstrap.stc.iter().enumerate() {
+    for (i, &radix) in shape.stc.iter().enumerate() {
         let stages: Vec<i64> = (0..radix).map(|k| s << k).collect();
         s <<= radix;
         group(&stages, i + 1 == groups, groups - i);
     }
 }
 
-fn check_keys(plan: &Plan, bootstraps: bool, needed: &Keys) -> Result<(), String> {
+fn check_keys(plan: &Plan, needed: &Needed) -> Result<(), String> {
     let KeyManifest {
         rotations,
         relinearisation,
         conjugation,
         encapsulation,
     } = &plan.keys;
-    let products =
-        bootstraps.then(|| plan.parameters.q.len() - 1 - plan.parameters.bootstrap.cts.len());
-    if (*relinearisation, *conjugation, *encapsulation) != (products, products, bootstraps) {
+    let shape = plan
+        .parameters
+        .bootstrap
+        .as_ref()
+        .filter(|_| needed.bootstrap);
+    let conjugated = shape.map(|b| plan.parameters.q.len() - 1 - b.cts.len());
+    let expected = (needed.product, conjugated, needed.bootstrap);
+    if (*relinearisation, *conjugation, *encapsulation) != expected {
+        let (product, conjugated, sparse) = expected;
         return Err(format!(
-            "relinearisation {relinearisation:?}, conjugation {conjugation:?}, expected {products:?}"
+            "relinearisation {relinearisation:?}, conjugation {conjugation:?}, encapsulation {encapsulation}, expected {product:?}, {conjugated:?}, {sparse}"
         ));
     }
+    let needed = &needed.rotations;
     if !rotations
         .iter()
         .map(|key| (key.steps, key.level))
@@ -312,18 +454,14 @@ fn check_certificate(plan: &Plan) -> Result<(), String> {
     let at = |level: usize| bits(&p.q[..=level]) + bits(&p.p);
     let top = p.q.len() - 1;
     let highest = keys.rotations.iter().map(|key| key.level).max();
+    let sparse = p.bootstrap.as_ref().filter(|_| keys.encapsulation);
     let expected = [
         Some((at(top), None)),
         keys.relinearisation.map(|level| (at(level), None)),
         keys.conjugation.map(|level| (at(level), None)),
         highest.map(|level| (at(level), None)),
-        keys.encapsulation.then(|| (at(top), None)),
-        keys.encapsulation.then(|| {
-            (
-                bits(&p.q[..1]) + bits(&p.p[..1]),
-                Some(p.bootstrap.sparse_weight),
-            )
-        }),
+        sparse.map(|_| (at(top), None)),
+        sparse.map(|b| (bits(&p.q[..1]) + bits(&p.p[..1]), Some(b.sparse_weight))),
     ];
     let mut entries = plan.certificate.iter();
     let mut weakest = f64::INFINITY;
@@ -357,9 +495,16 @@ fn check_certificate(plan: &Plan) -> Result<(), String> {
     if let Some(entry) = entries.next() {
         return Err(format!("a key '{}' that the plan does not have", entry.key));
     }
-    if (weakest < 128.0) != plan.insecure {
+    let target = plan.target_security;
+    if !security::LEVELS.contains(&target) {
         return Err(format!(
-            "the weakest key is worth {weakest:.0} bits, insecure is {}",
+            "a target of {target} bits, expected one of {:?}",
+            security::LEVELS
+        ));
+    }
+    if (weakest < f64::from(target)) != plan.insecure {
+        return Err(format!(
+            "the weakest key is worth {weakest:.0} bits of {target}, insecure is {}",
             plan.insecure
         ));
     }
@@ -390,14 +535,23 @@ fn check_ends(plan: &Plan) -> Result<(), String> {
             pre.classes.len()
         ));
     }
-    let sane = plan.predicted_seconds >= 0.0 && plan.predicted_seconds.is_finite();
-    if sane {
-        Ok(())
-    } else {
-        Err(format!(
-            "a prediction of {} seconds",
-            plan.predicted_seconds
-        ))
+    check_prediction(&plan.prediction, nodes.len())
+}
+
+fn check_prediction(prediction: &Prediction, nodes: usize) -> Result<(), String> {
+    let seconds = |s: &f64| s.is_finite() && *s >= 0.0;
+    if prediction.nodes.len() != nodes {
+        let found = prediction.nodes.len();
+        return Err(format!("a prediction for {found} nodes of {nodes}"));
+    }
+    match prediction
+        .nodes
+        .iter()
+        .chain([&prediction.setup])
+        .find(|s| !seconds(s))
+    {
+        Some(bad) => Err(format!("a prediction of {bad} seconds")),
+        None => Ok(()),
     }
 }
 
@@ -516,6 +670,8 @@ mod tests {
             },
             "9 class names for 10",
         );
-        refused(|p| p.predicted_seconds = -1.0, "-1 seconds");
+        refused(|p| p.prediction.nodes[3] = -1.0, "-1 seconds");
+        refused(|p| p.prediction.setup = f64::NAN, "NaN seconds");
+        refused(|p| p.prediction.nodes.truncate(3), "for 3 nodes of 18");
     }
 }

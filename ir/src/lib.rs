@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod function;
 pub mod nn;
 pub mod nn_verify;
 
@@ -15,6 +16,8 @@ pub mod sparse;
 
 mod placement;
 mod taps;
+
+mod rules;
 
 pub mod slots;
 
@@ -33,6 +36,7 @@ pub mod plan_bytes;
 
 mod plan_decode;
 mod plan_encode;
+mod plan_function;
 mod wire;
 
 pub mod checker;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::RotationKey;
 use crate::primes::{is_prime, ntt_primes};
-pub use crate::security::{max_log_qp, security};
+use crate::security::max_log_qp;
 
 /// An RNS-CKKS parameter set with the actual primes.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +17,8 @@ pub struct Parameters {
     pub p: Vec<u64>,
     /// Ciphertext primes per key-switching digit.
     pub digit: usize,
-    /// The bootstrap's shape.
-    pub bootstrap: Bootstrap,
+    /// The bootstrap's shape; None for plans without one.
+    pub bootstrap: Option<Bootstrap>,
 }
 
 /// Shape of the fused bootstrap: slots-to-coefficients, mod-raise, coefficients-to-slots, cosine,
@@ -65,56 +65,164 @@ pub fn depth(degree: usize) -> usize {
     (usize::BITS - degree.leading_zeros()) as usize
 }
 
-impl Parameters {
-    /// The set for one activation of `degree` per bootstrap in the ring `2^log_n`: FBT16 for 16, the
-    /// chain of FBT15 for every other ring. Secure only from log_n = 15 on; smaller rings are for
-    /// tests. `log_n` is 10 to 17.
-    ///
-    /// Coefficients-to-slots goes in three groups, which halves its work for one more level, unless
-    /// only two keep the set within the 128-bit limit. Special primes need a margin of some 8 bits over
-    /// a digit for key switching to add less noise than a rescale.
-    pub fn fused(log_n: u32, degree: usize) -> Self {
-        let three = Self::fused_in_groups(log_n, degree, 3);
-        match max_log_qp(log_n) {
-            Some(limit) if log_n >= 15 && three.log_qp(three.top()) > limit => {
-                Self::fused_in_groups(log_n, degree, 2)
-            }
-            _ => three,
+/// A parameter set in bits: what [`Parameters::from_chain`] finds primes for.
+///
+/// Levels from bottom to top: q0; with a bootstrap two for slots-to-coefficients; `levelled`; with a
+/// bootstrap P, three double angles, five for the cosine, and coefficients-to-slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// log2 of the ring degree, 10 to 17.
+    pub log_n: u32,
+    /// Bits of q0.
+    pub bottom: u32,
+    /// Levels for linear maps, products and levelled polynomials: how many, and the bits of each, which
+    /// are also those of slots-to-coefficients and of the scale of values. With a bootstrap at least one.
+    pub levelled: (usize, u32),
+    /// The levels of a bootstrap, if there is to be one.
+    pub bootstrap: Option<BootstrapChain>,
+    /// Special primes: how many, and the bits of each. All of them together must exceed a digit, by
+    /// some 8 bits for key switching to add less noise than a rescale.
+    pub special: (usize, u32),
+    /// Ciphertext primes per key-switching digit.
+    pub digit: usize,
+}
+
+/// The levels of a bootstrap above the levelled ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootstrapChain {
+    /// Levels for P, that is [`depth`] of its largest degree, and the bits of each.
+    pub p: (usize, u32),
+    /// Bits of every level of the double angles, the cosine and coefficients-to-slots.
+    pub cosine: u32,
+    /// Groups, hence levels, of coefficients-to-slots: 2 or 3; three halve its work.
+    pub cts_groups: u32,
+}
+
+impl Chain {
+    /// FBT16 for the ring 2^16, FBT15 for every other: one linear map and one activation of `degree` per
+    /// bootstrap.
+    pub fn fused(log_n: u32, degree: usize, cts_groups: u32) -> Self {
+        let (bottom, low, p, cosine, special, digit) = match log_n {
+            16 => (40, 35, 40, 42, (10, 48), 10),
+            _ => (32, 30, 34, 35, (4, 46), 5),
+        };
+        Self {
+            log_n,
+            bottom,
+            levelled: (1, low),
+            bootstrap: Some(BootstrapChain {
+                p: (depth(degree), p),
+                cosine,
+                cts_groups,
+            }),
+            special,
+            digit,
         }
     }
+}
 
-    fn fused_in_groups(log_n: u32, degree: usize, groups: u32) -> Self {
+impl Bootstrap {
+    /// The usual shape in the ring 2^log_n: slots-to-coefficients in two groups, a cosine of degree 30
+    /// of an eighth of the angle, h = 32.
+    fn of(log_n: u32, cts_groups: u32) -> Self {
         let stages = log_n - 2;
-        let bootstrap = Bootstrap {
+        Self {
             stc: vec![stages / 2, stages.div_ceil(2)],
-            cts: (0..groups)
-                .map(|i| (stages + groups - 1 - i) / groups)
+            cts: (0..cts_groups)
+                .map(|i| (stages + cts_groups - 1 - i) / cts_groups)
                 .collect(),
             cos_degree: 30,
             double_angles: 3,
             range: 16,
             sparse_weight: 32,
+        }
+    }
+
+    /// Levels above P: coefficients-to-slots, cosine and double angles.
+    pub fn upper(&self) -> usize {
+        self.cts.len() + depth(self.cos_degree) + self.double_angles as usize
+    }
+}
+
+impl Parameters {
+    /// The set of these sizes.
+    ///
+    /// # Errors
+    /// When there are not as many primes of these sizes in the ring as asked for, or the set cannot be
+    /// computed with ([`Parameters::verify`]). Says nothing about security.
+    pub fn from_chain(chain: &Chain) -> Result<Self, ParametersError> {
+        let log_n = chain.log_n;
+        ensure((10..=17).contains(&log_n), || {
+            format!("ring degree 2^{log_n}, expected 2^10 to 2^17")
+        })?;
+        let (count, bits) = chain.levelled;
+        let mut lengths = vec![(1, chain.bottom)];
+        let bootstrap = match chain.bootstrap {
+            None => {
+                lengths.push((count, bits));
+                None
+            }
+            Some(levels) => {
+                ensure((1..=8).contains(&levels.cts_groups), || {
+                    format!("{} groups of coefficients-to-slots", levels.cts_groups)
+                })?;
+                let shape = Bootstrap::of(log_n, levels.cts_groups);
+                lengths.push((shape.stc.len() + count, bits));
+                lengths.push(levels.p);
+                lengths.push((shape.upper(), levels.cosine));
+                Some(shape)
+            }
         };
-        let (bits, special, digit) = match log_n {
-            16 => ([40, 35, 40, 42], [48; 10].as_slice(), 10),
-            _ => ([32, 30, 34, 35], [46; 4].as_slice(), 5),
-        };
-        let upper =
-            bootstrap.cts.len() + depth(bootstrap.cos_degree) + bootstrap.double_angles as usize;
-        let lengths = [1, bootstrap.stc.len() + 1, depth(degree), upper];
-        let chain: Vec<u32> = bits
-            .iter()
-            .zip(lengths)
-            .flat_map(|(&b, n)| std::iter::repeat_n(b, n))
-            .collect();
-        let q = ntt_primes(&chain, log_n + 1, &[]);
-        let p = ntt_primes(special, log_n + 1, &q);
-        Self {
+        let sizes = lengths.iter().chain([&chain.special]);
+        let sane = sizes
+            .clone()
+            .all(|&(n, bits)| n <= 64 && (20..=50).contains(&bits));
+        ensure(sane, || {
+            format!(
+                "levels {lengths:?}, special primes {:?}: expected up to 64 of 20 to 50 bits",
+                chain.special
+            )
+        })?;
+        let repeat = |&(n, bits): &(usize, u32)| std::iter::repeat_n(bits, n);
+        let wanted: Vec<u32> = lengths.iter().flat_map(repeat).collect();
+        let special: Vec<u32> = repeat(&chain.special).collect();
+        let q = ntt_primes(&wanted, log_n + 1, &[]);
+        let p = ntt_primes(&special, log_n + 1, &q);
+        ensure((q.len(), p.len()) == (wanted.len(), special.len()), || {
+            format!(
+                "the ring 2^{log_n} has {} of {} primes of {wanted:?} and {special:?} bits",
+                q.len() + p.len(),
+                wanted.len() + special.len()
+            )
+        })?;
+        let parameters = Self {
             log_n,
             q,
             p,
-            digit,
+            digit: chain.digit,
             bootstrap,
+        };
+        parameters.verify()?;
+        Ok(parameters)
+    }
+
+    /// The set for one activation of `degree` per bootstrap in the ring `2^log_n`: FBT16 for 16, the
+    /// chain of FBT15 for every other ring. Secure only from log_n = 15 on; smaller rings are for
+    /// tests. `log_n` is 10 to 17.
+    ///
+    /// Coefficients-to-slots goes in three groups, which halves its work for one more level, unless
+    /// only two keep the set within the 128-bit limit.
+    ///
+    /// # Panics
+    /// For a ring or a degree out of range.
+    pub fn fused(log_n: u32, degree: usize) -> Self {
+        let set = |groups| {
+            Self::from_chain(&Chain::fused(log_n, degree, groups)).expect("a ring of 2^10 to 2^17")
+        };
+        let three = set(3);
+        match max_log_qp(log_n, 128) {
+            Some(limit) if log_n >= 15 && three.log_qp(three.top()) > limit => set(2),
+            _ => three,
         }
     }
 
@@ -128,17 +236,37 @@ impl Parameters {
         self.q.len() - 1
     }
 
-    /// Level at which an activation takes its operand.
-    pub fn activation_in(&self) -> usize {
-        self.bootstrap.stc.len()
+    /// Level at which an activation takes its operand; None without a bootstrap.
+    pub fn activation_in(&self) -> Option<usize> {
+        self.bootstrap.as_ref().map(|b| b.stc.len())
     }
 
-    /// Level of an activation's result; None when the chain is too short for its degree.
+    /// Highest level of an activation's result; None without a bootstrap, and when the chain is too
+    /// short for its degree.
     pub fn activation_out(&self, degree: usize) -> Option<usize> {
-        let b = &self.bootstrap;
-        self.top().checked_sub(
-            b.cts.len() + depth(b.cos_degree) + b.double_angles as usize + depth(degree),
-        )
+        let b = self.bootstrap.as_ref()?;
+        self.top()
+            .checked_sub(b.upper().checked_add(depth(degree))?)
+    }
+
+    /// Level of the products that follow coefficients-to-slots, the highest of a bootstrap; None without.
+    pub fn bootstrap_products(&self) -> Option<usize> {
+        let b = self.bootstrap.as_ref()?;
+        self.top().checked_sub(b.cts.len())
+    }
+
+    /// The scale of a program's values: the size of the primes above q0, to the next power of two.
+    pub fn scale(&self) -> f64 {
+        let prime = self.q.get(1).unwrap_or(&self.q[0]);
+        (*prime as f64).log2().round().exp2()
+    }
+
+    /// Highest level at which values of [`Parameters::scale`] may be multiplied with each other: down to
+    /// the bottom, every prime that a product divides away is about the scale. 0 when there is none.
+    pub fn levelled_top(&self) -> usize {
+        let scale = self.scale().log2();
+        let about = |q: &&u64| ((**q as f64).log2() - scale).abs() < 0.5;
+        self.q[1..].iter().take_while(about).count()
     }
 
     /// log2 of the modulus of a key for `level`: the primes up to it times the special primes.
@@ -150,11 +278,14 @@ impl Parameters {
             .sum()
     }
 
-    /// The bootstrap's transforms, coefficients-to-slots first.
+    /// The bootstrap's transforms, coefficients-to-slots first; none without a bootstrap.
     ///
     /// A group of r butterfly stages has diagonals at multiples k of its stride: 0 <= k < 2^r modulo
     /// N/4 where the group reaches across the whole vector, |k| < 2^r modulo N/2 elsewhere.
     pub fn bootstrap_transforms(&self) -> Vec<Transform> {
+        let Some(shape) = &self.bootstrap else {
+            return Vec::new();
+        };
         let (half, slots) = (self.slots() / 2, self.slots());
         let group = |radix: u32, stride: usize, wraps: bool, level: usize| {
             let reach = (0..1usize << radix).map(|k| k * stride);
@@ -173,13 +304,13 @@ impl Parameters {
         };
         let mut transforms = Vec::new();
         let mut stages = 0;
-        for (i, &radix) in self.bootstrap.cts.iter().enumerate() {
+        for (i, &radix) in shape.cts.iter().enumerate() {
             stages += radix;
             transforms.push(group(radix, half >> stages, i == 0, self.top() - i));
         }
         stages = 0;
-        let groups = self.bootstrap.stc.len();
-        for (i, &radix) in self.bootstrap.stc.iter().enumerate() {
+        let groups = shape.stc.len();
+        for (i, &radix) in shape.stc.iter().enumerate() {
             transforms.push(group(radix, 1 << stages, i + 1 == groups, groups - i));
             stages += radix;
         }
@@ -216,7 +347,7 @@ impl Parameters {
     /// # Errors
     /// The first rule broken.
     pub fn verify(&self) -> Result<(), ParametersError> {
-        let (log_n, b) = (self.log_n, &self.bootstrap);
+        let log_n = self.log_n;
         ensure((10..=17).contains(&log_n), || {
             format!("ring degree 2^{log_n}, expected 2^10 to 2^17")
         })?;
@@ -250,6 +381,14 @@ impl Parameters {
             format!("a digit of {digit:.0} bits exceeds the special primes")
         })?;
 
+        match &self.bootstrap {
+            Some(bootstrap) => self.verify_bootstrap(bootstrap),
+            None => Ok(()),
+        }
+    }
+
+    fn verify_bootstrap(&self, b: &Bootstrap) -> Result<(), ParametersError> {
+        let log_n = self.log_n;
         let total = |radices: &[u32]| radices.iter().try_fold(0u32, |sum, &r| sum.checked_add(r));
         for radices in [&b.stc, &b.cts] {
             let fits = !radices.contains(&0) && total(radices) == Some(log_n - 2);
@@ -260,7 +399,7 @@ impl Parameters {
                 )
             })?;
         }
-        let cosine = (4..=254).contains(&b.cos_degree) && b.cos_degree % 2 == 0;
+        let cosine = (4..=254).contains(&b.cos_degree) && b.cos_degree.is_multiple_of(2);
         ensure(cosine, || {
             format!(
                 "a cosine of degree {}, expected even, 4 to 254",
@@ -277,9 +416,7 @@ impl Parameters {
         ensure(weight, || {
             format!("a sparse secret of weight {}", b.sparse_weight)
         })?;
-        let above = self
-            .activation_out(1)
-            .is_some_and(|out| out >= self.activation_in());
+        let above = self.activation_out(1).is_some_and(|out| out >= b.stc.len());
         ensure(above, || {
             format!("{} levels are too few for the bootstrap", self.top())
         })
@@ -307,7 +444,8 @@ mod tests {
             assert_eq!(p.top(), levels);
             assert!(found <= log_qp && found > log_qp - 0.1, "{found}");
             assert_eq!(p.activation_out(degree), Some(3));
-            assert_eq!(p.activation_in(), 2);
+            assert_eq!(p.activation_in(), Some(2));
+            assert_eq!(p.levelled_top(), 3);
         };
         check(15, 63, 19, 860.0);
         check(15, 31, 19, 861.0);
@@ -367,8 +505,14 @@ mod tests {
         check(|p| p.q.clear(), "0 and 4 primes");
         check(|p| p.digit = 0, "digits of 0");
         check(|p| p.digit = 9, "exceeds");
-        check(|p| p.bootstrap.stc = vec![u32::MAX, 12], "radices");
-        check(|p| p.bootstrap.cos_degree = usize::MAX, "cosine");
+        check(
+            |p| p.bootstrap.as_mut().unwrap().stc = vec![u32::MAX, 12],
+            "radices",
+        );
+        check(
+            |p| p.bootstrap.as_mut().unwrap().cos_degree = usize::MAX,
+            "cosine",
+        );
         check(|p| p.q.truncate(10), "too few");
     }
 }

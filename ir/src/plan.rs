@@ -66,7 +66,9 @@ pub struct Plan {
     pub model: String,
     /// Parameters with primes.
     pub parameters: Parameters,
-    /// True only when compiled with `--allow-insecure`.
+    /// Bits of classical security that every key is to have: one of [`crate::security::LEVELS`].
+    pub target_security: u32,
+    /// True only when compiled with `--allow-insecure`: some key has less than that.
     pub insecure: bool,
     /// One entry per key kind.
     pub certificate: Vec<KeyCertificate>,
@@ -76,6 +78,30 @@ pub struct Plan {
     pub program: Program,
     /// Keys.
     pub keys: KeyManifest,
-    /// Predicted seconds of an evaluation on the reference machine, two threads.
-    pub predicted_seconds: f64,
+    /// What an evaluation will take.
+    pub prediction: Prediction,
+}
+
+/// What an evaluation will take, by the cost table the plan was compiled with.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Prediction {
+    /// Seconds of every node, in the order of the program.
+    pub nodes: Vec<f64>,
+    /// Seconds of what is done once: encoding the bootstraps' transforms.
+    pub setup: f64,
+    /// Threads of the measurement.
+    pub threads: usize,
+    /// The machine of the measurement.
+    pub machine: String,
+    /// Most bytes alive at once during an evaluation, keys included.
+    pub peak_bytes: u64,
+    /// Bytes of the server's keys.
+    pub key_bytes: u64,
+}
+
+impl Prediction {
+    /// Seconds of the whole evaluation.
+    pub fn seconds(&self) -> f64 {
+        self.setup + self.nodes.iter().sum::<f64>()
+    }
 }

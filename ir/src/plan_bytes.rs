@@ -8,14 +8,13 @@
 use prost::Message;
 
 use crate::checker::{self, CheckError};
-use crate::nn::Linear;
 use crate::plan::Plan;
 use crate::plan_decode::read;
-use crate::plan_encode::structure;
+use crate::plan_encode::{constants, structure};
 use crate::wire;
 
 /// Version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Most bytes of everything but constants: a message of two bytes takes some two hundred in memory.
 pub const MAX_STRUCTURE: usize = 2 << 20;
 const MAGIC: &[u8; 8] = b"HECCPLAN";
@@ -56,9 +55,8 @@ impl Plan {
                 .maps
                 .iter()
                 .flat_map(|map| &map.stages)
-                .flat_map(Linear::constants)
+                .flat_map(constants)
                 .flatten()
-                .flat_map(|value| value.to_le_bytes())
                 .collect(),
         };
         let body = envelope.encode_to_vec();
@@ -224,7 +222,7 @@ mod tests {
         refused(|p| p.maps.truncate(7), "nothing uses");
         refused(|p| p.maps[0].gain = f64::NAN, "NaN");
         refused(|p| p.nodes[0].layout[0] = 1 << 32, "slots");
-        refused(|p| p.nodes[0].layout[1] = 1 << 31, "a size of 0 or over");
+        refused(|p| p.nodes[0].layout[2] = 1 << 31, "a size of 0 or over");
         refused(|p| p.nodes[1].operands[0] = 1 << 31, "before it exists");
         refused(|p| p.nodes[2].numbers.clear(), "operator 4");
         refused(|p| p.nodes[2].numbers[3] = f64::INFINITY, "inf");

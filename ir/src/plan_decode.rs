@@ -3,8 +3,9 @@
 use crate::layout::Layout;
 use crate::nn::{Linear, Shape};
 use crate::params::{Bootstrap, Parameters};
-use crate::plan::{KeyCertificate, KeyManifest, Plan, Preprocess, RotationKey};
-use crate::program::{LinearMap, Node, Op, Program};
+use crate::plan::{KeyCertificate, KeyManifest, Plan, Prediction, Preprocess, RotationKey};
+use crate::plan_function::read_function;
+use crate::program::{LinearMap, Node, Op, Program, Target};
 use crate::wire;
 
 /// An integer within what any field may hold; the checker knows the rest.
@@ -46,6 +47,7 @@ pub fn read(plan: wire::Plan, constants: &[u8]) -> Result<Plan, String> {
     let p = plan.parameters.ok_or_else(|| missing("parameters"))?;
     let pre = plan.preprocess.ok_or_else(|| missing("preprocessing"))?;
     let keys = plan.keys.ok_or_else(|| missing("keys"))?;
+    let prediction = plan.prediction.ok_or_else(|| missing("prediction"))?;
     if keys.steps.len() != keys.levels.len() {
         return Err(format!(
             "{} rotations at {} levels",
@@ -69,6 +71,16 @@ pub fn read(plan: wire::Plan, constants: &[u8]) -> Result<Plan, String> {
             source: c.source,
         })
     };
+    let bootstrap = |b: wire::Bootstrap| {
+        Ok::<_, String>(Bootstrap {
+            stc: b.stc,
+            cts: b.cts,
+            cos_degree: size(b.cos_degree)?,
+            double_angles: b.double_angles,
+            range: b.range,
+            sparse_weight: size(b.sparse_weight)?,
+        })
+    };
     let mut constants = constants;
     let maps = plan
         .maps
@@ -88,14 +100,7 @@ pub fn read(plan: wire::Plan, constants: &[u8]) -> Result<Plan, String> {
             q: p.q,
             p: p.p,
             digit: size(p.digit)?,
-            bootstrap: Bootstrap {
-                stc: p.stc,
-                cts: p.cts,
-                cos_degree: size(p.cos_degree)?,
-                double_angles: p.double_angles,
-                range: p.range,
-                sparse_weight: size(p.sparse_weight)?,
-            },
+            bootstrap: p.bootstrap.map(bootstrap).transpose()?,
         },
         insecure: plan.insecure,
         certificate: plan
@@ -130,7 +135,15 @@ pub fn read(plan: wire::Plan, constants: &[u8]) -> Result<Plan, String> {
             conjugation: keys.conjugation.map(size).transpose()?,
             encapsulation: keys.encapsulation,
         },
-        predicted_seconds: finite(plan.predicted_seconds)?,
+        prediction: Prediction {
+            nodes: all_finite(prediction.nodes)?,
+            setup: finite(prediction.setup)?,
+            threads: size(prediction.threads)?,
+            machine: prediction.machine,
+            peak_bytes: prediction.peak_bytes,
+            key_bytes: prediction.key_bytes,
+        },
+        target_security: plan.target_security,
     })
 }
 
@@ -154,6 +167,11 @@ fn read_node(node: wire::Node) -> Result<Node, String> {
             coefficients: coefficients.to_vec(),
             rho: *rho,
         },
+        (5, &[x, y], []) => Op::Mul { x, y },
+        (6, &[x], coefficients) => Op::Polynomial {
+            x,
+            coefficients: coefficients.to_vec(),
+        },
         (op, operands, numbers) => {
             return Err(format!(
                 "operator {op} with {} operands and {} numbers",
@@ -162,13 +180,14 @@ fn read_node(node: wire::Node) -> Result<Node, String> {
             ));
         }
     };
-    let [slots, c, h, w, gap, rows, cols, copies, twist] = sizes(&node.layout)?;
+    let [slots, parts, c, h, w, gap, rows, cols, copies, twist] = sizes(&node.layout)?;
     let shape = Shape::new(c, h, w);
     Ok(Node {
         op,
         name: node.name,
         layout: Layout {
             slots,
+            parts,
             shape,
             gap,
             rows,
@@ -179,6 +198,13 @@ fn read_node(node: wire::Node) -> Result<Node, String> {
         level: size(node.level)?,
         scale: finite(node.scale)?,
         unit: finite(node.unit)?,
+        target: match node.target {
+            None => None,
+            Some(target) => Some(Target {
+                x: size(target.x)?,
+                function: target.function.as_ref().map(read_function).transpose()?,
+            }),
+        },
     })
 }
 
@@ -198,8 +224,16 @@ fn read_map(map: &wire::Map, constants: &mut &[u8]) -> Result<LinearMap, String>
 
 fn read_stage(stage: &wire::Stage, constants: &mut &[u8]) -> Result<Linear, String> {
     let [first, second] = sizes(&stage.constants)?;
-    let [first, second] = [take(constants, first)?, take(constants, second)?];
     let integers = stage.integers.as_slice();
+    if stage.op == 9 {
+        let ([c, h, w], 0) = (sizes(integers)?, second) else {
+            return Err(format!("a gather with {second} biases"));
+        };
+        let source = words(constants, first)?.map(u32::from_le_bytes).collect();
+        let shape = Shape::new(c, h, w);
+        return Ok(Linear::Gather { shape, source });
+    }
+    let [first, second] = [take(constants, first)?, take(constants, second)?];
     let linear = match stage.op {
         0 => {
             let [
@@ -270,13 +304,52 @@ fn read_stage(stage: &wire::Stage, constants: &mut &[u8]) -> Result<Linear, Stri
                 shape: Shape::new(c, h, w),
             }
         }
+        7 => {
+            let [
+                out_channels,
+                ky,
+                kx,
+                sy,
+                sx,
+                top,
+                left,
+                bottom,
+                right,
+                py,
+                px,
+                dy,
+                dx,
+                groups,
+            ] = sizes(integers)?;
+            Linear::ConvTranspose {
+                weight: first,
+                bias: second,
+                out_channels,
+                kernel: [ky, kx],
+                stride: [sy, sx],
+                pads: [top, left, bottom, right],
+                output_padding: [py, px],
+                dilation: [dy, dx],
+                groups,
+            }
+        }
+        8 => {
+            let [] = sizes(integers)?;
+            Linear::Elementwise {
+                scale: first,
+                shift: second,
+            }
+        }
         op => return Err(format!("linear operator {op}")),
     };
     Ok(linear)
 }
 
-/// The next `count` constants.
-fn take(constants: &mut &[u8], count: usize) -> Result<Vec<f32>, String> {
+/// The next `count` constants, four bytes each.
+fn words<'a>(
+    constants: &mut &'a [u8],
+    count: usize,
+) -> Result<impl Iterator<Item = [u8; 4]> + 'a, String> {
     let Some((here, rest)) = constants.split_at_checked(count.saturating_mul(4)) else {
         return Err(format!(
             "{count} constants claimed, {} bytes left",
@@ -284,8 +357,12 @@ fn take(constants: &mut &[u8], count: usize) -> Result<Vec<f32>, String> {
         ));
     };
     *constants = rest;
-    let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    let values: Vec<f32> = here.chunks_exact(4).map(float).collect();
+    Ok(here.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]))
+}
+
+/// The next `count` constants as finite numbers.
+fn take(constants: &mut &[u8], count: usize) -> Result<Vec<f32>, String> {
+    let values: Vec<f32> = words(constants, count)?.map(f32::from_le_bytes).collect();
     match values.iter().find(|v| !v.is_finite()) {
         Some(v) => Err(format!("a constant that is {v}")),
         None => Ok(values),

@@ -1,7 +1,9 @@
 //! From a plan to its protobuf messages.
 
 use crate::nn::Linear;
+use crate::params::Bootstrap;
 use crate::plan::Plan;
+use crate::plan_function::write_function;
 use crate::program::{LinearMap, Node, Op};
 use crate::wire;
 
@@ -11,12 +13,16 @@ fn wide(values: &[usize]) -> Vec<u64> {
 
 /// Everything but the constants.
 pub fn structure(plan: &Plan) -> wire::Plan {
-    let (p, b, pre, keys) = (
-        &plan.parameters,
-        &plan.parameters.bootstrap,
-        &plan.preprocess,
-        &plan.keys,
-    );
+    let (p, pre, keys) = (&plan.parameters, &plan.preprocess, &plan.keys);
+    let bootstrap = |b: &Bootstrap| wire::Bootstrap {
+        stc: b.stc.clone(),
+        cts: b.cts.clone(),
+        cos_degree: b.cos_degree as u64,
+        double_angles: b.double_angles,
+        range: b.range,
+        sparse_weight: b.sparse_weight as u64,
+    };
+    let prediction = &plan.prediction;
     wire::Plan {
         model: plan.model.clone(),
         parameters: Some(wire::Parameters {
@@ -24,12 +30,7 @@ pub fn structure(plan: &Plan) -> wire::Plan {
             q: p.q.clone(),
             p: p.p.clone(),
             digit: p.digit as u64,
-            stc: b.stc.clone(),
-            cts: b.cts.clone(),
-            cos_degree: b.cos_degree as u64,
-            double_angles: b.double_angles,
-            range: b.range,
-            sparse_weight: b.sparse_weight as u64,
+            bootstrap: p.bootstrap.as_ref().map(bootstrap),
         }),
         insecure: plan.insecure,
         certificate: plan
@@ -61,7 +62,28 @@ pub fn structure(plan: &Plan) -> wire::Plan {
             conjugation: keys.conjugation.map(|level| level as u64),
             encapsulation: keys.encapsulation,
         }),
-        predicted_seconds: plan.predicted_seconds,
+        prediction: Some(wire::Prediction {
+            nodes: prediction.nodes.clone(),
+            setup: prediction.setup,
+            threads: prediction.threads as u64,
+            machine: prediction.machine.clone(),
+            peak_bytes: prediction.peak_bytes,
+            key_bytes: prediction.key_bytes,
+        }),
+        target_security: plan.target_security,
+    }
+}
+
+/// The constants of a stage, four bytes each.
+pub fn constants(stage: &Linear) -> Vec<[u8; 4]> {
+    match stage {
+        Linear::Gather { source, .. } => source.iter().map(|v| v.to_le_bytes()).collect(),
+        _ => stage
+            .constants()
+            .into_iter()
+            .flatten()
+            .map(|v| v.to_le_bytes())
+            .collect(),
     }
 }
 
@@ -75,11 +97,14 @@ fn write_node(node: &Node) -> wire::Node {
         Op::Activate {
             coefficients, rho, ..
         } => (4, 0, [&[*rho], coefficients.as_slice()].concat()),
+        Op::Mul { .. } => (5, 0, Vec::new()),
+        Op::Polynomial { coefficients, .. } => (6, 0, coefficients.clone()),
     };
     wire::Node {
         name: node.name.clone(),
         layout: wide(&[
-            l.slots, l.shape.c, l.shape.h, l.shape.w, l.gap, l.rows, l.cols, l.copies, l.twist,
+            l.slots, l.parts, l.shape.c, l.shape.h, l.shape.w, l.gap, l.rows, l.cols, l.copies,
+            l.twist,
         ]),
         level: node.level as u64,
         scale: node.scale,
@@ -88,6 +113,12 @@ fn write_node(node: &Node) -> wire::Node {
         operands: wide(&node.op.operands()),
         map,
         numbers,
+        target: node.target.as_ref().map(|target| {
+            Box::new(wire::Target {
+                x: target.x as u64,
+                function: target.function.as_ref().map(write_function),
+            })
+        }),
     }
 }
 
@@ -120,8 +151,35 @@ fn write_map(map: &LinearMap) -> wire::Map {
             Linear::Slice { start, step, shape } => (4, [*start, *step, shape.axes()].concat()),
             Linear::Pad { before, after } => (5, [*before, *after].concat()),
             Linear::Reshape { shape } => (6, shape.axes().to_vec()),
+            Linear::ConvTranspose {
+                out_channels,
+                kernel,
+                stride,
+                pads,
+                output_padding,
+                dilation,
+                groups,
+                ..
+            } => (
+                7,
+                [
+                    &[*out_channels],
+                    &kernel[..],
+                    stride,
+                    pads,
+                    output_padding,
+                    dilation,
+                    &[*groups],
+                ]
+                .concat(),
+            ),
+            Linear::Elementwise { .. } => (8, Vec::new()),
+            Linear::Gather { shape, .. } => (9, shape.axes().to_vec()),
         };
-        let constants = wide(&stage.constants().map(<[f32]>::len));
+        let constants = match stage {
+            Linear::Gather { source, .. } => vec![source.len() as u64, 0],
+            _ => wide(&stage.constants().map(<[f32]>::len)),
+        };
         wire::Stage {
             op,
             integers: wide(&integers),

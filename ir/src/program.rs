@@ -1,8 +1,11 @@
 //! The ckks language: a straight-line program on ciphertexts, level and scale explicit.
 //!
-//! A value's slots hold real numbers of magnitude about 1: the value of the network divided by the
+//! A value is a tensor, in as many ciphertexts as its layout has parts, all of one level and scale.
+//! Operands may stand higher than an operator needs: they are dropped first, which is exact and
+//! costs nothing. A value's slots hold real numbers of magnitude about 1: the value of the network divided by the
 //! value's `unit`. A level is the index of the topmost limb (level 0 = one limb).
 
+use crate::function::Function;
 use crate::layout::Layout;
 use crate::nn::Linear;
 
@@ -33,30 +36,45 @@ pub struct LinearMap {
 pub enum Op {
     /// The encrypted image.
     Input,
-    /// An affine map; result one level below the operand.
+    /// An affine map; one level.
     Linear {
         /// Operand.
         x: Value,
         /// Index into [`Program::maps`].
         map: usize,
     },
-    /// Multiplication by a real constant, chosen so that the result has the node's scale exactly;
-    /// result one level below the operand, same layout.
+    /// Multiplication by a real constant, encoded so that the result has the node's scale exactly; one
+    /// level, same layout.
     MulConst {
         /// Operand.
         x: Value,
         /// The constant.
         factor: f64,
     },
-    /// Sum of two values of equal level, scale and layout.
+    /// Sum of two values of equal scale and layout, no level.
     Add {
         /// Left operand.
         x: Value,
         /// Right operand.
         y: Value,
     },
+    /// Product of two values of equal layout, slot by slot; one level. The result's scale is the product
+    /// of the operands' scales over the prime that is divided away.
+    Mul {
+        /// Left operand.
+        x: Value,
+        /// Right operand; may be the left one.
+        y: Value,
+    },
+    /// A Chebyshev series of the slots, as many levels as its degree has bits; same layout.
+    Polynomial {
+        /// Operand, |x| <= 1 within the calibrated range.
+        x: Value,
+        /// c_0.. .
+        coefficients: Vec<f64>,
+    },
     /// The activation inside the bootstrap: `out = P(cos((pi/2)(1 + rho * x)))`, P in the Chebyshev
-    /// basis. Operand at level `stc levels`; result at the level the parameter set leaves.
+    /// basis. Operand at level `stc levels` or more; result at most at the level the parameter set leaves.
     /// The output layout may differ from the input's in `twist` only.
     Activate {
         /// Operand, |x| <= 1 within the calibrated range.
@@ -83,6 +101,17 @@ pub struct Node {
     pub scale: f64,
     /// network value = slot value * unit.
     pub unit: f64,
+    /// What the network itself has here, where that is not the operator applied to its operands.
+    pub target: Option<Target>,
+}
+
+/// What the network computes where a program approximates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The value it is a function of.
+    pub x: Value,
+    /// The function; None for a plain bootstrap, which is to leave x as it is.
+    pub function: Option<Function>,
 }
 
 /// A straight-line program; `nodes[i]` defines value i and uses only values below i. Node 0 is the

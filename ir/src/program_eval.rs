@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 
 use crate::kernel;
 use crate::layout::Layout;
-use crate::program::{Node, Op, Program, Value};
+use crate::program::{Node, Op, Program, Target, Value};
 use crate::program_verify::ProgramError;
 
 /// `sum_k c_k T_k(y)` [Cle55].
@@ -28,15 +28,9 @@ impl Program {
     pub fn evaluate(&self, image: &[f64]) -> Result<Vec<f64>, ProgramError> {
         let input = |node: &Node| image.iter().map(|v| v / node.unit).collect();
         let linear = |x: &[f64], from: &Node, node: &Node, map: usize| {
-            let map = &self.maps[map];
-            let shapes = map.shapes(from.layout.shape).map_err(|e| e.to_string())?;
-            // In network units the stages apply as they are.
-            let mut value: Vec<f64> = x.iter().map(|v| v * (map.gain / map.bias_gain)).collect();
-            for (stage, step) in map.stages.iter().zip(shapes.windows(2)) {
-                value = kernel::apply(stage, step[0], step[1], &value, true);
-            }
-            debug_assert_eq!(value.len(), node.layout.shape.elements());
-            value.iter_mut().for_each(|v| *v *= map.bias_gain);
+            let network: Vec<f64> = x.iter().map(|v| v * from.unit).collect();
+            let mut value = self.stages(&network, from, map)?;
+            value.iter_mut().for_each(|v| *v /= node.unit);
             Ok(value)
         };
         let output = self.interpret(image.len(), input, linear, |_, _| None, &mut |_, _| ())?;
@@ -67,6 +61,109 @@ impl Program {
         Ok(self.to_network(output))
     }
 
+    /// The network's own value of every node (network values, c-major): exact operators, and where the
+    /// program approximates, the function that a node's target names. None for the nodes that are no
+    /// more than a step on the way to an approximation.
+    ///
+    /// # Errors
+    /// As [`Program::evaluate`].
+    pub fn reference(&self, image: &[f64]) -> Result<Vec<Option<Vec<f64>>>, ProgramError> {
+        self.verify_structure()?;
+        self.image_fits(image.len())?;
+        let mut needed = vec![false; self.nodes.len()];
+        if let Some(output) = needed.last_mut() {
+            *output = true;
+        }
+        for (value, node) in self.nodes.iter().enumerate().rev() {
+            if needed[value] {
+                match &node.target {
+                    Some(target) => needed[target.x] = true,
+                    None => node
+                        .op
+                        .operands()
+                        .into_iter()
+                        .for_each(|x| needed[x] = true),
+                }
+            }
+        }
+        let mut values: Vec<Option<Vec<f64>>> = Vec::with_capacity(self.nodes.len());
+        for (value, node) in self.nodes.iter().enumerate() {
+            let result = match needed[value] {
+                true => Some(
+                    self.exact(node, image, &values)
+                        .map_err(|what| self.broken(value, what))?,
+                ),
+                false => None,
+            };
+            values.push(result);
+        }
+        Ok(values)
+    }
+
+    /// What the network has at `node`, from the values before it.
+    fn exact(
+        &self,
+        node: &Node,
+        image: &[f64],
+        values: &[Option<Vec<f64>>],
+    ) -> Result<Vec<f64>, String> {
+        let of = |x: Value| values[x].as_deref().unwrap_or_default();
+        if let Some(Target { x, function }) = &node.target {
+            let Some(function) = function else {
+                return Ok(of(*x).to_vec());
+            };
+            let area = node.layout.shape.h * node.layout.shape.w;
+            let apply = |(i, &v): (usize, &f64)| function.apply(i / area, v);
+            return Ok(of(*x).iter().enumerate().map(apply).collect());
+        }
+        let each = |x: Value, f: &dyn Fn(f64) -> f64| of(x).iter().map(|&v| f(v)).collect();
+        let both = |x: Value, y: Value, f: fn(f64, f64) -> f64| {
+            of(x).iter().zip(of(y)).map(|(&x, &y)| f(x, y)).collect()
+        };
+        Ok(match &node.op {
+            Op::Input => image.to_vec(),
+            Op::Linear { x, map } => self.stages(of(*x), &self.nodes[*x], *map)?,
+            // A change of unit: the network's value is the same.
+            Op::MulConst { x, .. } => of(*x).to_vec(),
+            Op::Add { x, y } => both(*x, *y, |x, y| x + y),
+            Op::Mul { x, y } => both(*x, *y, |x, y| x * y),
+            Op::Polynomial { x, coefficients } => {
+                let unit = self.nodes[*x].unit;
+                each(*x, &|v| node.unit * chebyshev(coefficients, v / unit))
+            }
+            Op::Activate {
+                x,
+                coefficients,
+                rho,
+            } => {
+                let unit = self.nodes[*x].unit;
+                each(*x, &|v| node.unit * activate(coefficients, *rho, v / unit))
+            }
+        })
+    }
+
+    /// The stages of a map on network values.
+    fn stages(&self, x: &[f64], from: &Node, map: usize) -> Result<Vec<f64>, String> {
+        let map = &self.maps[map];
+        let shapes = map.shapes(from.layout.shape).map_err(|e| e.to_string())?;
+        let mut value = x.to_vec();
+        for (stage, step) in map.stages.iter().zip(shapes.windows(2)) {
+            value = kernel::apply(stage, step[0], step[1], &value, true);
+        }
+        Ok(value)
+    }
+
+    fn image_fits(&self, image: usize) -> Result<(), ProgramError> {
+        let expected = self.nodes[0].layout.shape.elements();
+        match image == expected {
+            true => Ok(()),
+            false => {
+                let what = format!("takes {expected} values, the image has {image}");
+                Err(self.broken(0, what))
+            }
+        }
+    }
+
     fn to_network(&self, mut output: Vec<f64>) -> Vec<f64> {
         let unit = self.nodes[self.nodes.len() - 1].unit;
         output.iter_mut().for_each(|v| *v *= unit);
@@ -84,10 +181,7 @@ impl Program {
         observe: &mut dyn FnMut(Value, &[f64]),
     ) -> Result<Vec<f64>, ProgramError> {
         self.verify_structure()?;
-        let expected = self.nodes[0].layout.shape.elements();
-        if image != expected {
-            return Err(self.broken(0, format!("takes {expected} values, the image has {image}")));
-        }
+        self.image_fits(image)?;
         let mut last_use = vec![self.nodes.len(); self.nodes.len()];
         for (value, node) in self.nodes.iter().enumerate() {
             node.op
@@ -106,6 +200,15 @@ impl Program {
                     .iter()
                     .zip(&values[*y])
                     .map(|(x, y)| x + y)
+                    .collect(),
+                Op::Mul { x, y } => values[*x]
+                    .iter()
+                    .zip(&values[*y])
+                    .map(|(x, y)| x * y)
+                    .collect(),
+                Op::Polynomial { x, coefficients } => values[*x]
+                    .iter()
+                    .map(|&v| chebyshev(coefficients, v))
                     .collect(),
                 Op::Activate {
                     x,

@@ -5,26 +5,31 @@
 //! - a `Linear` names an existing map, which names its shapes: the stages take the operand's shape to
 //!   the node's; a map that folds has an untwisted output; its giant step is 1 to the number of slots;
 //! - numbers keep their meaning: a map's gain is unit in / unit out and its bias gain 1 / unit out, a
-//!   `MulConst` multiplies by unit in / unit out and keeps the layout;
-//! - an `Add` has operands of its own layout, unit, level and scale;
-//! - an `Activate` changes nothing of the layout but the twist; has 2 to [`MAX_COEFFICIENTS`] finite
-//!   coefficients, the last one nonzero, and 0 < rho <= 1;
-//! - levels: at most the top; `Linear` and `MulConst` one below their operand; `Activate` takes its
-//!   operand where slots-to-coefficients starts and leaves the result where the cosine and its own
-//!   degree lead;
-//! - scales: what a level can hold; the plaintext scale a `Linear` or `MulConst` needs to reach its
-//!   node's scale carries at least [`MIN_PLAIN_BITS`] bits.
+//!   `MulConst` multiplies by unit in / unit out and keeps the layout; the unit of a `Mul` is the product
+//!   of its operands' units, whose layout is its own;
+//! - an `Add` has operands of its own layout, unit and scale;
+//! - a `Polynomial` keeps the layout, an `Activate` all but the twist; both have 2 to
+//!   [`MAX_COEFFICIENTS`] finite coefficients, the last one nonzero; 0 < rho <= 1;
+//! - a target is a function of an earlier value of the same shape;
+//! - levels: at most the top. Operands stand at the level at which the operator takes them or higher
+//!   ([`Program::enters_at`]): one above the node for `Linear`, `MulConst` and `Mul`, as many as the
+//!   degree has bits for `Polynomial`, the node's own for `Add`, where slots-to-coefficients starts for
+//!   `Activate`, whose result stands at most where the cosine and its own degree lead;
+//! - scales: what the level can hold, that of an operand also where it is taken; the plaintext scale a
+//!   `Linear` or `MulConst` needs to reach its node's scale carries at least [`MIN_PLAIN_BITS`] bits; a
+//!   `Mul` has the product of its operands' scales over the prime it divides away; the powers that a
+//!   `Polynomial` computes keep at least [`MIN_PLAIN_BITS`] bits and fit their levels.
 
-use crate::linear::LinearError;
-use crate::params::Parameters;
-use crate::program::{Node, Op, Program, Value};
+use crate::layout::Layout;
+use crate::params::{Parameters, depth};
+use crate::program::{Node, Op, Program, Target, Value};
+pub use crate::rules::MAX_COEFFICIENTS;
+use crate::rules::{self, Typed};
 
-/// Most Chebyshev coefficients of an activation.
-pub const MAX_COEFFICIENTS: usize = 1024;
 /// Least bits of a plaintext scale.
 pub const MIN_PLAIN_BITS: f64 = 10.0;
-/// Units are products of calibrated ranges: factors agree to rounding.
-const UNIT_TOLERANCE: f64 = 1e-9;
+/// Scales of products are computed by whoever needs them, in whatever order.
+const SCALE_TOLERANCE: f64 = 1e-9;
 
 /// A broken rule of the ckks language.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +48,46 @@ impl Op {
     pub fn operands(&self) -> Vec<Value> {
         match *self {
             Op::Input => Vec::new(),
-            Op::Linear { x, .. } | Op::MulConst { x, .. } | Op::Activate { x, .. } => vec![x],
-            Op::Add { x, y } => vec![x, y],
+            Op::Linear { x, .. }
+            | Op::MulConst { x, .. }
+            | Op::Polynomial { x, .. }
+            | Op::Activate { x, .. } => vec![x],
+            Op::Add { x, y } | Op::Mul { x, y } => vec![x, y],
+        }
+    }
+}
+
+impl Typed for Node {
+    fn operands(&self) -> Vec<Value> {
+        self.op.operands()
+    }
+    fn is_input(&self) -> bool {
+        self.op == Op::Input
+    }
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+    fn unit(&self) -> f64 {
+        self.unit
+    }
+    fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+}
+
+impl Node {
+    /// The level to which the node's operands are dropped before its operator runs, and for which the
+    /// operator needs its keys; the node's own for an input. None for an activation in a parameter set
+    /// without a bootstrap.
+    pub fn enters_at(&self, parameters: &Parameters) -> Option<usize> {
+        match &self.op {
+            Op::Input | Op::Add { .. } => Some(self.level),
+            Op::Linear { .. } | Op::MulConst { .. } | Op::Mul { .. } => self.level.checked_add(1),
+            Op::Polynomial { coefficients, .. } => {
+                let degree = coefficients.len().saturating_sub(1);
+                self.level.checked_add(depth(degree))
+            }
+            Op::Activate { .. } => parameters.activation_in(),
         }
     }
 }
@@ -68,232 +111,132 @@ impl Program {
     /// # Errors
     /// As [`Program::verify`].
     pub fn verify_structure(&self) -> Result<(), ProgramError> {
-        let mut used = vec![false; self.nodes.len()];
-        for (value, node) in self.nodes.iter().enumerate() {
-            for x in node.op.operands() {
-                if x >= value {
-                    return Err(
-                        self.broken(value, format!("uses v{x}, which is not defined before it"))
-                    );
-                }
-                used[x] = true;
-            }
-            self.verify_node(value)
-                .map_err(|what| self.broken(value, what))?;
-        }
-        let Some((_, inner)) = used.split_last() else {
-            let what = "a program without nodes".to_string();
-            return Err(ProgramError {
-                value: 0,
-                name: String::new(),
-                what,
-            });
-        };
-        match inner.iter().position(|used| !used) {
-            Some(value) => Err(self.broken(value, "is neither used nor the output".to_string())),
-            None => Ok(()),
-        }
+        rules::verify_nodes(&self.nodes, |value| self.verify_node(value))
+            .map_err(|(value, what)| self.broken(value, what))
     }
 
     pub(crate) fn broken(&self, value: Value, what: String) -> ProgramError {
+        let name = self.nodes.get(value).map_or("", |node| &node.name);
         ProgramError {
             value,
-            name: self.nodes[value].name.clone(),
+            name: name.to_string(),
             what,
         }
     }
 
     fn verify_node(&self, value: Value) -> Result<(), String> {
-        let node = &self.nodes[value];
-        node.layout.verify().map_err(|e| e.to_string())?;
-        let slots = self.nodes[0].layout.slots;
-        if node.layout.slots != slots {
-            return Err(format!(
-                "has {} slots, the input has {slots}",
-                node.layout.slots
-            ));
-        }
-        if !(node.unit.is_finite() && node.unit > 0.0) {
-            return Err(format!(
-                "has unit {}, expected a positive number",
-                node.unit
-            ));
-        }
+        let (nodes, node) = (&self.nodes, &self.nodes[value]);
         match &node.op {
-            Op::Input if value != 0 => Err("is a second input".to_string()),
-            _ if value == 0 && node.op != Op::Input => Err("node 0 is not the input".to_string()),
             Op::Input => Ok(()),
-            Op::Linear { x, map } => self.verify_map(&self.nodes[*x], node, *map),
-            Op::MulConst { x, factor } => {
-                let from = &self.nodes[*x];
-                if from.layout != node.layout {
-                    return Err(format!(
-                        "moves values from {} to {}",
-                        from.layout, node.layout
-                    ));
-                }
-                agrees("factor", *factor, from.unit / node.unit)
-            }
-            Op::Add { x, y } => {
-                for operand in [*x, *y] {
-                    let from = &self.nodes[operand];
-                    if from.layout != node.layout {
-                        return Err(format!(
-                            "adds v{operand} laid out as {}, expected {}",
-                            from.layout, node.layout
-                        ));
-                    }
-                    if from.unit != node.unit {
-                        return Err(format!(
-                            "adds v{operand} of unit {}, expected {}",
-                            from.unit, node.unit
-                        ));
-                    }
-                }
-                Ok(())
+            Op::Linear { x, map } => rules::verify_map(&self.maps, *map, &nodes[*x], node),
+            Op::MulConst { x, factor } => rules::verify_factor(*factor, &nodes[*x], node),
+            Op::Add { x, y } => rules::verify_sum([(*x, &nodes[*x]), (*y, &nodes[*y])], node),
+            Op::Mul { x, y } => rules::verify_product([&nodes[*x], &nodes[*y]], node),
+            Op::Polynomial { x, coefficients } => {
+                rules::same_layout(&nodes[*x], node)?;
+                rules::verify_coefficients(coefficients)
             }
             Op::Activate {
                 x,
                 coefficients,
                 rho,
             } => {
-                let mut layout = self.nodes[*x].layout.clone();
-                layout.twist = node.layout.twist;
-                if layout != node.layout {
-                    return Err(format!(
-                        "changes more of the layout than the twist, to {}",
-                        node.layout
-                    ));
-                }
-                let degree = (2..=MAX_COEFFICIENTS).contains(&coefficients.len());
-                if !degree
-                    || coefficients.iter().any(|c| !c.is_finite())
-                    || coefficients.last() == Some(&0.0)
-                {
-                    let found = coefficients.len();
-                    return Err(format!(
-                        "has {found} coefficients, expected finite ones, the last nonzero"
-                    ));
-                }
-                if !(*rho > 0.0 && *rho <= 1.0) {
-                    return Err(format!("has rho {rho}, expected 0 < rho <= 1"));
-                }
-                Ok(())
+                rules::same_but_twist(&nodes[*x], node)?;
+                rules::verify_coefficients(coefficients)?;
+                rules::verify_rho(*rho)
             }
         }
-    }
-
-    fn verify_map(&self, from: &Node, node: &Node, map: usize) -> Result<(), String> {
-        let Some(linear) = self.maps.get(map) else {
-            return Err(format!("uses map {map} of {}", self.maps.len()));
-        };
-        let shapes = linear
-            .shapes(from.layout.shape)
-            .map_err(|e: LinearError| e.to_string())?;
-        if shapes.last() != Some(&node.layout.shape) {
-            return Err(format!(
-                "the stages of map {map} do not give {}",
-                node.layout.shape
-            ));
-        }
-        if linear.fold && node.layout.twist != 0 {
-            return Err(format!(
-                "folds into a layout with twist {}",
-                node.layout.twist
-            ));
-        }
-        if !(1..=node.layout.slots).contains(&linear.giant) {
-            return Err(format!(
-                "has a giant step of {}, expected 1 to {}",
-                linear.giant, node.layout.slots
-            ));
-        }
-        agrees("gain", linear.gain, from.unit / node.unit)?;
-        agrees("bias gain", linear.bias_gain, 1.0 / node.unit)
     }
 
     fn verify_levels(&self, node: &Node, parameters: &Parameters) -> Result<(), String> {
         if node.layout.slots != parameters.slots() {
-            return Err(format!(
-                "has {} slots, the ring has {}",
-                node.layout.slots,
-                parameters.slots()
-            ));
+            let (found, ring) = (node.layout.slots, parameters.slots());
+            return Err(format!("has {found} slots, the ring has {ring}"));
         }
         if node.level > parameters.top() {
-            return Err(format!(
-                "is at level {}, the top is {}",
-                node.level,
-                parameters.top()
-            ));
+            let top = parameters.top();
+            return Err(format!("is at level {}, the top is {top}", node.level));
         }
-        let held: f64 = parameters.q[..=node.level]
-            .iter()
-            .map(|&q| (q as f64).log2())
-            .sum();
-        if !(node.scale > 1.0 && node.scale.log2() < held) {
-            return Err(format!(
-                "has scale {}, level {} holds 2^{held:.0}",
-                node.scale, node.level
-            ));
+        holds("has", node.scale, node.level, parameters)?;
+        let Some(enter) = node.enters_at(parameters) else {
+            return Err("activates, and the parameters have no bootstrap".to_string());
+        };
+        for x in node.op.operands() {
+            let from = &self.nodes[x];
+            if from.level < enter {
+                let found = from.level;
+                return Err(format!(
+                    "takes v{x} at level {found}, expected {enter} or more"
+                ));
+            }
+            holds(&format!("takes v{x} at"), from.scale, enter, parameters)?;
         }
-        let expected = match &node.op {
-            Op::Input => node.level,
+        match &node.op {
+            Op::Input => Ok(()),
             Op::Linear { x, .. } | Op::MulConst { x, .. } => {
-                let from = &self.nodes[*x];
-                let plain = node.scale * parameters.q[from.level] as f64 / from.scale;
-                if plain.log2() < MIN_PLAIN_BITS {
-                    return Err(format!(
+                let plain = node.scale * parameters.q[enter] as f64 / self.nodes[*x].scale;
+                match plain.log2() >= MIN_PLAIN_BITS {
+                    true => Ok(()),
+                    false => Err(format!(
                         "needs constants of scale {plain}, at least 2^{MIN_PLAIN_BITS}"
-                    ));
-                }
-                match from.level.checked_sub(1) {
-                    Some(level) => level,
-                    None => return Err("its operand is at level 0".to_string()),
+                    )),
                 }
             }
             Op::Add { x, y } => {
-                let (x, y) = (&self.nodes[*x], &self.nodes[*y]);
-                if x.level != y.level || x.scale != node.scale || y.scale != node.scale {
-                    return Err(format!(
-                        "adds levels {} and {}, scales {} and {}, to scale {}",
-                        x.level, y.level, x.scale, y.scale, node.scale
-                    ));
+                let (x, y) = (self.nodes[*x].scale, self.nodes[*y].scale);
+                match x == node.scale && y == node.scale {
+                    true => Ok(()),
+                    false => Err(format!("adds scales {x} and {y} to scale {}", node.scale)),
                 }
-                x.level
             }
-            Op::Activate {
-                x, coefficients, ..
-            } => {
-                let (enter, found) = (parameters.activation_in(), self.nodes[*x].level);
-                if found != enter {
-                    return Err(format!("takes v{x} at level {found}, expected {enter}"));
+            Op::Mul { x, y } => {
+                let (x, y) = (self.nodes[*x].scale, self.nodes[*y].scale);
+                let expected = x * y / parameters.q[enter] as f64;
+                match (node.scale - expected).abs() <= SCALE_TOLERANCE * expected {
+                    true => Ok(()),
+                    false => Err(format!("has scale {}, expected {expected}", node.scale)),
                 }
-                let degree = coefficients.len() - 1;
-                match parameters.activation_out(degree) {
-                    Some(level) => level,
-                    None => {
-                        return Err(format!(
-                            "has degree {degree}, too deep for {} levels",
-                            parameters.top()
-                        ));
+            }
+            Op::Polynomial { x, .. } => {
+                let mut scale = self.nodes[*x].scale;
+                for level in (node.level + 2..=enter).rev() {
+                    scale *= scale / parameters.q[level] as f64;
+                    let power = format!("computes powers of v{x} of");
+                    holds(&power, scale, level - 1, parameters)?;
+                    if scale.log2() < MIN_PLAIN_BITS {
+                        return Err(format!("computes powers of v{x} of scale {scale}"));
                     }
                 }
+                Ok(())
             }
-        };
-        if node.level != expected {
-            return Err(format!("is at level {}, expected {expected}", node.level));
+            Op::Activate { coefficients, .. } => {
+                let (degree, top) = (coefficients.len() - 1, parameters.top());
+                match parameters.activation_out(degree) {
+                    Some(out) if node.level <= out => Ok(()),
+                    Some(out) => Err(format!(
+                        "is at level {}, expected at most {out}",
+                        node.level
+                    )),
+                    None => Err(format!("has degree {degree}, too deep for {top} levels")),
+                }
+            }
         }
-        Ok(())
     }
 }
 
-fn agrees(what: &str, found: f64, expected: f64) -> Result<(), String> {
-    let close = (found - expected).abs() <= UNIT_TOLERANCE * expected.abs();
-    if close {
-        Ok(())
-    } else {
-        Err(format!("has {what} {found}, the units ask for {expected}"))
+/// A scale that the level's modulus can hold.
+fn holds(what: &str, scale: f64, level: usize, parameters: &Parameters) -> Result<(), String> {
+    let room: f64 = parameters
+        .q
+        .iter()
+        .take(level + 1)
+        .map(|&q| (q as f64).log2())
+        .sum();
+    match scale > 1.0 && scale.log2() < room {
+        true => Ok(()),
+        false => Err(format!(
+            "{what} scale {scale}, level {level} holds 2^{room:.0}"
+        )),
     }
 }
 

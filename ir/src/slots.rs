@@ -8,18 +8,23 @@
 //! - the last node is the output, and every other value is used;
 //! - all layouts have the same number of slots, are valid, and units are positive and finite;
 //! - a `Linear` names an existing map, and each map has exactly one user; the map's stages take the
-//!   operand's shape to the node's shape; a map that folds has an untwisted output;
-//! - a `Scale` and an `Add` keep layouts; an `Add` has operands of equal unit and keeps it; a `Scale`
-//!   has the factor unit in / unit out, so that it changes the unit and not the network value;
-//! - an `Activate` changes nothing of the layout but the twist, has finite coefficients, at least
-//!   two, and 0 < rho <= 1.
+//!   operand's shape to the node's shape; a map that folds has an untwisted output; its gains are those
+//!   of the units;
+//! - a `Scale`, an `Add` and a `Mul` keep layouts; an `Add` has operands of equal unit and keeps it; a
+//!   `Scale` has the factor unit in / unit out, so that it changes the unit and not the network value;
+//!   the unit of a `Mul` is the product of its operands' units;
+//! - an `Activation` has at least one way, and the operand's unit is the range of all of them; it
+//!   changes nothing of the layout, but the twist where all its ways are fused; coefficients are as in
+//!   the ckks language;
+//! - a target is a function of an earlier value of the same shape.
 
 use std::fmt::Write as _;
 
+use crate::function::Approximation;
 use crate::layout::Layout;
 use crate::linear::LinearError;
-use crate::program::{LinearMap, Value};
-use crate::program_eval::activate;
+use crate::program::{LinearMap, Target, Value};
+use crate::rules::{self, Typed};
 
 /// An operator of the slots language.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,14 +52,20 @@ pub enum Op {
         /// Right operand.
         y: Value,
     },
-    /// `P(cos((pi/2)(1 + rho * x)))`, P in the Chebyshev basis; may change the layout's twist.
-    Activate {
+    /// Product of two values of equal layout; the unit is the product of their units.
+    Mul {
+        /// Left operand.
+        x: Value,
+        /// Right operand.
+        y: Value,
+    },
+    /// A scalar function, in any of these ways; one is chosen when levels are. May change the layout's
+    /// twist, which only fused ways can do.
+    Activation {
         /// Operand, |x| <= 1 within the calibrated range.
         x: Value,
-        /// Chebyshev coefficients c_0.. of P.
-        coefficients: Vec<f64>,
-        /// Share of the half circle the calibrated range fills.
-        rho: f64,
+        /// At least one, all with the operand's unit as range.
+        ways: Vec<Approximation>,
     },
 }
 
@@ -63,9 +74,27 @@ impl Op {
     pub fn operands(&self) -> Vec<Value> {
         match *self {
             Op::Input => Vec::new(),
-            Op::Linear { x, .. } | Op::Scale { x, .. } | Op::Activate { x, .. } => vec![x],
-            Op::Add { x, y } => vec![x, y],
+            Op::Linear { x, .. } | Op::Scale { x, .. } | Op::Activation { x, .. } => vec![x],
+            Op::Add { x, y } | Op::Mul { x, y } => vec![x, y],
         }
+    }
+}
+
+impl Typed for Node {
+    fn operands(&self) -> Vec<Value> {
+        self.op.operands()
+    }
+    fn is_input(&self) -> bool {
+        self.op == Op::Input
+    }
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+    fn unit(&self) -> f64 {
+        self.unit
+    }
+    fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
     }
 }
 
@@ -80,6 +109,8 @@ pub struct Node {
     pub layout: Layout,
     /// network value = slot value * unit.
     pub unit: f64,
+    /// What the network itself has here, where that is not the operator applied to its operands.
+    pub target: Option<Target>,
 }
 
 /// A straight-line program on packed vectors; node i defines value i, printed `v{i}`.
@@ -111,6 +142,7 @@ impl Graph {
             name: name.to_string(),
             layout,
             unit,
+            target: None,
         });
         self.nodes.len() - 1
     }
@@ -120,131 +152,36 @@ impl Graph {
     /// # Errors
     /// The first broken rule, with its value.
     pub fn verify(&self) -> Result<(), Broken> {
-        let mut used = vec![false; self.nodes.len()];
         let mut map_used = vec![false; self.maps.len()];
-        for (value, node) in self.nodes.iter().enumerate() {
-            let broken = |what: String| Broken {
+        rules::verify_nodes(&self.nodes, |value| self.verify_node(value, &mut map_used)).map_err(
+            |(value, what)| Broken {
                 value,
-                name: node.name.clone(),
+                name: self.nodes.get(value).map_or("", |n| &n.name).to_string(),
                 what,
-            };
-            for x in node.op.operands() {
-                if x >= value {
-                    return Err(broken(format!("uses v{x}, which is not defined before it")));
-                }
-                used[x] = true;
-            }
-            self.verify_node(value, &mut map_used).map_err(broken)?;
-        }
-        let last = self.nodes.len().saturating_sub(1);
-        match used[..last].iter().position(|used| !used) {
-            Some(value) => Err(Broken {
-                value,
-                name: self.nodes[value].name.clone(),
-                what: "is neither used nor the output".to_string(),
-            }),
-            None => Ok(()),
-        }
+            },
+        )
     }
 
     fn verify_node(&self, value: Value, map_used: &mut [bool]) -> Result<(), String> {
-        let node = &self.nodes[value];
-        if node.layout.slots != self.nodes[0].layout.slots {
-            return Err(format!(
-                "has {} slots, the input has {}",
-                node.layout.slots, self.nodes[0].layout.slots
-            ));
-        }
-        node.layout.verify().map_err(|e| e.to_string())?;
-        if !(node.unit.is_finite() && node.unit > 0.0) {
-            return Err(format!(
-                "has unit {}, expected a positive number",
-                node.unit
-            ));
-        }
+        let (nodes, node) = (&self.nodes, &self.nodes[value]);
         match &node.op {
-            Op::Input if value != 0 => Err("is a second input".to_string()),
             Op::Input => Ok(()),
             Op::Linear { x, map } => {
-                let from = &self.nodes[*x];
-                let Some(linear) = self.maps.get(*map) else {
-                    return Err(format!("uses map {map} of {}", self.maps.len()));
-                };
-                if std::mem::replace(&mut map_used[*map], true) {
-                    return Err(format!("shares map {map} with another node"));
+                rules::verify_map(&self.maps, *map, &nodes[*x], node)?;
+                match std::mem::replace(&mut map_used[*map], true) {
+                    true => Err(format!("shares map {map} with another node")),
+                    false => Ok(()),
                 }
-                if linear.fold && node.layout.twist != 0 {
-                    return Err(format!(
-                        "folds into a layout with twist {}",
-                        node.layout.twist
-                    ));
-                }
-                let shapes = linear
-                    .shapes(from.layout.shape)
-                    .map_err(|e| e.to_string())?;
-                let shape = shapes.last().copied().unwrap_or(from.layout.shape);
-                if shape != node.layout.shape {
-                    return Err(format!(
-                        "the stages give {shape}, the layout holds {}",
-                        node.layout.shape
-                    ));
-                }
-                Ok(())
             }
-            Op::Scale { x, factor } => {
-                let from = &self.nodes[*x];
-                if from.layout != node.layout {
-                    return Err("a scale changes the layout".to_string());
-                }
-                let expected = from.unit / node.unit;
-                if (factor - expected).abs() > 1e-12 * expected.abs() {
-                    return Err(format!("has factor {factor}, the units ask for {expected}"));
-                }
-                Ok(())
-            }
-            Op::Add { x, y } => {
-                for operand in [x, y] {
-                    let from = &self.nodes[*operand];
-                    if from.layout != node.layout {
-                        return Err(format!("adds v{operand} of another layout"));
-                    }
-                    if from.unit != node.unit {
-                        return Err(format!(
-                            "adds v{operand} of unit {}, expected {}",
-                            from.unit, node.unit
-                        ));
-                    }
-                }
-                Ok(())
-            }
-            Op::Activate {
-                x,
-                coefficients,
-                rho,
-            } => {
-                let mut layout = self.nodes[*x].layout.clone();
-                layout.twist = node.layout.twist;
-                if layout != node.layout {
-                    return Err(
-                        "an activation changes more of the layout than the twist".to_string()
-                    );
-                }
-                if coefficients.len() < 2 || coefficients.iter().any(|c| !c.is_finite()) {
-                    return Err(format!(
-                        "has {} coefficients, expected at least 2, all finite",
-                        coefficients.len()
-                    ));
-                }
-                if !(*rho > 0.0 && *rho <= 1.0) {
-                    return Err(format!("has rho {rho}, expected 0 < rho <= 1"));
-                }
-                Ok(())
-            }
+            Op::Scale { x, factor } => rules::verify_factor(*factor, &nodes[*x], node),
+            Op::Add { x, y } => rules::verify_sum([(*x, &nodes[*x]), (*y, &nodes[*y])], node),
+            Op::Mul { x, y } => rules::verify_product([&nodes[*x], &nodes[*y]], node),
+            Op::Activation { x, ways } => verify_ways(&nodes[*x], node, ways),
         }
     }
 
     /// What the graph makes of an image (c-major, in the network's units), in f64 on slots: linear maps by
-    /// their diagonals, activations by their polynomial, twists by their permutation.
+    /// their diagonals, activations by their first way, twists by their permutation.
     ///
     /// # Errors
     /// When a map does not fit its layouts; the graph is otherwise taken to be verified.
@@ -265,17 +202,27 @@ impl Graph {
                     .zip(&values[*y])
                     .map(|(a, b)| a + b)
                     .collect(),
-                Op::Activate {
-                    x,
-                    coefficients,
-                    rho,
-                } => {
-                    let moved = self.nodes[*x].layout.retwist(node.layout.twist);
-                    let act = |v: f64| activate(coefficients, *rho, v);
-                    moved
-                        .into_iter()
-                        .map(|slot| act(values[*x][slot]))
-                        .collect()
+                Op::Mul { x, y } => values[*x]
+                    .iter()
+                    .zip(&values[*y])
+                    .map(|(a, b)| a * b)
+                    .collect(),
+                Op::Activation { x, ways } => {
+                    let from = &self.nodes[*x];
+                    let act = |v: f64| match ways.first() {
+                        Some(way) => way.apply(v * from.unit) / node.unit,
+                        None => v,
+                    };
+                    match from.layout == node.layout {
+                        true => values[*x].iter().map(|&v| act(v)).collect(),
+                        false => {
+                            let moved = from.layout.retwist(node.layout.twist);
+                            moved
+                                .into_iter()
+                                .map(|slot| act(values[*x][slot]))
+                                .collect()
+                        }
+                    }
                 }
             };
             values.push(value);
@@ -306,25 +253,83 @@ impl Graph {
                 }
                 Op::Scale { x, factor } => write!(out, "scale v{x} by {factor:.6}"),
                 Op::Add { x, y } => write!(out, "add v{x} v{y}"),
-                Op::Activate {
-                    x,
-                    coefficients,
-                    rho,
-                } => {
-                    write!(
-                        out,
-                        "activate v{x} degree {} rho {rho}",
-                        coefficients.len() - 1
-                    )
+                Op::Mul { x, y } => write!(out, "mul v{x} v{y}"),
+                Op::Activation { x, ways } => {
+                    let ways: Vec<String> = ways.iter().map(describe).collect();
+                    write!(out, "activation v{x} {}", ways.join(" or "))
                 }
             };
             let _ = writeln!(
                 out,
-                "    # {} {} unit {:.6}",
-                node.name, node.layout, node.unit
+                "    # {} {} unit {:.6}{}",
+                node.name,
+                node.layout,
+                node.unit,
+                node.target
+                    .as_ref()
+                    .map_or(String::new(), |t| format!(" = {t}"))
             );
         }
         out
+    }
+}
+
+fn verify_ways(from: &Node, node: &Node, ways: &[Approximation]) -> Result<(), String> {
+    if ways.is_empty() {
+        return Err("has no way to be computed".to_string());
+    }
+    let mut moves = true;
+    for way in ways {
+        rules::agrees("range", way.range(), from.unit)?;
+        match way {
+            Approximation::Fused {
+                rho, coefficients, ..
+            } => {
+                rules::verify_coefficients(coefficients)?;
+                rules::verify_rho(*rho)?;
+            }
+            Approximation::Levelled { polynomials, .. } => {
+                if polynomials.is_empty() {
+                    return Err("composes no polynomials".to_string());
+                }
+                polynomials
+                    .iter()
+                    .try_for_each(|p| rules::verify_coefficients(p))?;
+                moves = false;
+            }
+            Approximation::Square { .. } => moves = false,
+        }
+    }
+    match moves {
+        true => rules::same_but_twist(from, node),
+        false => rules::same_layout(from, node),
+    }
+}
+
+/// A way in a few words.
+fn describe(way: &Approximation) -> String {
+    match way {
+        Approximation::Fused {
+            rho, coefficients, ..
+        } => format!(
+            "fused degree {} rho {rho}",
+            coefficients.len().saturating_sub(1)
+        ),
+        Approximation::Levelled {
+            polynomials,
+            times_x,
+            ..
+        } => {
+            let degrees = polynomials
+                .iter()
+                .map(|p| p.len().saturating_sub(1).to_string());
+            let times = if *times_x { " times x" } else { "" };
+            format!(
+                "levelled degrees {}{times}",
+                degrees.collect::<Vec<_>>().join(",")
+            )
+        }
+        Approximation::Square { .. } => "square".to_string(),
     }
 }
 
@@ -337,6 +342,7 @@ mod tests {
     fn graph() -> Graph {
         let layout = Layout {
             slots: 32,
+            parts: 1,
             shape: Shape::new(2, 2, 2),
             gap: 1,
             rows: 2,
@@ -365,10 +371,13 @@ mod tests {
         let coefficients = vec![0.0, -1.0];
         let x = 3;
         push(
-            Op::Activate {
+            Op::Activation {
                 x,
-                coefficients,
-                rho: 1.0,
+                ways: vec![Approximation::Fused {
+                    range: 2.0,
+                    rho: 1.0,
+                    coefficients,
+                }],
             },
             2.0,
         );
@@ -406,11 +415,11 @@ mod tests {
             |g| g.nodes[1].op = Op::Linear { x: 0, map: 1 },
             "map 1 of 1",
         );
-        check(|g| g.nodes[1].unit = 3.0, "unit 3");
+        check(|g| g.nodes[1].unit = 3.0, "has gain");
         check(|g| g.nodes[0].unit = f64::NAN, "unit NaN");
         check(|g| g.nodes[3].op = Op::Input, "second input");
         check(|g| g.nodes[4].layout.copies = 2, "more of the layout");
-        check(|g| g.nodes[1].layout.twist = 4, "another layout");
+        check(|g| g.nodes[1].layout.twist = 4, "adds v1 laid out as");
         check(|g| g.nodes[3].op = Op::Add { x: 1, y: 1 }, "neither used");
     }
 }

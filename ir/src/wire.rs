@@ -7,7 +7,8 @@ pub struct Envelope {
     /// A [`Plan`].
     #[prost(bytes = "vec", tag = "1")]
     pub plan: Vec<u8>,
-    /// All weights, f32 little-endian, in the order of maps, stages, weight, bias.
+    /// All constants in four bytes each, little-endian, in the order of maps, stages, weight, bias: f32,
+    /// and u32 for the sources of a gather.
     #[prost(bytes = "vec", tag = "2")]
     pub constants: Vec<u8>,
 }
@@ -30,8 +31,10 @@ pub struct Plan {
     pub maps: Vec<Map>,
     #[prost(message, optional, tag = "8")]
     pub keys: Option<Keys>,
-    #[prost(double, tag = "9")]
-    pub predicted_seconds: f64,
+    #[prost(message, optional, tag = "10")]
+    pub prediction: Option<Prediction>,
+    #[prost(uint32, tag = "11")]
+    pub target_security: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -44,18 +47,41 @@ pub struct Parameters {
     pub p: Vec<u64>,
     #[prost(uint64, tag = "4")]
     pub digit: u64,
-    #[prost(uint32, repeated, tag = "5")]
+    #[prost(message, optional, tag = "11")]
+    pub bootstrap: Option<Bootstrap>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Bootstrap {
+    #[prost(uint32, repeated, tag = "1")]
     pub stc: Vec<u32>,
-    #[prost(uint32, repeated, tag = "6")]
+    #[prost(uint32, repeated, tag = "2")]
     pub cts: Vec<u32>,
-    #[prost(uint64, tag = "7")]
+    #[prost(uint64, tag = "3")]
     pub cos_degree: u64,
-    #[prost(uint32, tag = "8")]
+    #[prost(uint32, tag = "4")]
     pub double_angles: u32,
-    #[prost(uint32, tag = "9")]
+    #[prost(uint32, tag = "5")]
     pub range: u32,
-    #[prost(uint64, tag = "10")]
+    #[prost(uint64, tag = "6")]
     pub sparse_weight: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Prediction {
+    /// As many as nodes of the program.
+    #[prost(double, repeated, tag = "1")]
+    pub nodes: Vec<f64>,
+    #[prost(double, tag = "2")]
+    pub setup: f64,
+    #[prost(uint64, tag = "3")]
+    pub threads: u64,
+    #[prost(string, tag = "4")]
+    pub machine: String,
+    #[prost(uint64, tag = "5")]
+    pub peak_bytes: u64,
+    #[prost(uint64, tag = "6")]
+    pub key_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -109,16 +135,13 @@ pub struct Keys {
 pub struct Node {
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Slots, c, h, w, gap, rows, cols, copies, twist.
-    #[prost(uint64, repeated, tag = "2")]
-    pub layout: Vec<u64>,
     #[prost(uint64, tag = "3")]
     pub level: u64,
     #[prost(double, tag = "4")]
     pub scale: f64,
     #[prost(double, tag = "5")]
     pub unit: f64,
-    /// 0 input, 1 linear, 2 mul_const, 3 add, 4 activate.
+    /// 0 input, 1 linear, 2 mul_const, 3 add, 4 activate, 5 mul, 6 polynomial.
     #[prost(uint32, tag = "6")]
     pub op: u32,
     /// Operands.
@@ -127,9 +150,36 @@ pub struct Node {
     /// Of a linear.
     #[prost(uint64, tag = "8")]
     pub map: u64,
-    /// Factor of a mul_const; rho and coefficients of an activate.
+    /// Factor of a mul_const; rho and coefficients of an activate; coefficients of a polynomial.
     #[prost(double, repeated, tag = "9")]
     pub numbers: Vec<f64>,
+    /// Slots, parts, c, h, w, gap, rows, cols, copies, twist.
+    #[prost(uint64, repeated, tag = "10")]
+    pub layout: Vec<u64>,
+    /// Boxed: most nodes have none.
+    #[prost(message, optional, boxed, tag = "11")]
+    pub target: Option<Box<Target>>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Target {
+    #[prost(uint64, tag = "1")]
+    pub x: u64,
+    #[prost(message, optional, tag = "2")]
+    pub function: Option<Function>,
+}
+
+/// A scalar function; [`crate::plan_function`] knows the operators.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Function {
+    #[prost(uint32, tag = "1")]
+    pub op: u32,
+    /// Its numbers, in the order of its fields.
+    #[prost(double, repeated, tag = "2")]
+    pub numbers: Vec<f64>,
+    /// Lengths of the lists at the end of the numbers, where it has several.
+    #[prost(uint64, repeated, tag = "3")]
+    pub lengths: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -148,13 +198,14 @@ pub struct Map {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Stage {
-    /// 0 conv, 1 gemm, 2 average_pool, 3 affine, 4 slice, 5 pad, 6 reshape.
+    /// 0 conv, 1 gemm, 2 average_pool, 3 affine, 4 slice, 5 pad, 6 reshape, 7 conv_transpose,
+    /// 8 elementwise, 9 gather.
     #[prost(uint32, tag = "1")]
     pub op: u32,
     /// The operator's integers, in the order of its fields in [`crate::nn::Linear`].
     #[prost(uint64, repeated, tag = "2")]
     pub integers: Vec<u64>,
-    /// Numbers of constants: weight or scale, bias or shift.
+    /// Numbers of constants: weight or scale or source, bias or shift.
     #[prost(uint64, repeated, tag = "3")]
     pub constants: Vec<u64>,
 }
