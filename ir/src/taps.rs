@@ -14,51 +14,113 @@ pub struct Tap {
     pub counts: [usize; 2],
 }
 
-/// Visits every nonzero weight that meets the image at all.
-pub fn for_each_tap(conv: &Linear, input: Shape, output: Shape, mut visit: impl FnMut(&Tap)) {
-    let Linear::Conv {
-        weight,
-        kernel,
-        stride,
-        pads,
-        dilation,
-        groups,
-        ..
-    } = conv
-    else {
-        return;
-    };
-    let (per_group, taps) = (input.c / groups, kernel[0] * kernel[1]);
-    // First output position whose tap lies inside the image, where it lies, and how many there are.
-    let meet = |axis: usize, tap: usize, sizes: [usize; 2]| {
-        let reach = tap * dilation[axis];
-        let first = pads[axis].saturating_sub(reach).div_ceil(stride[axis]);
-        let end = (sizes[0] + pads[axis])
-            .saturating_sub(reach)
-            .div_ceil(stride[axis])
-            .min(sizes[1]);
-        let at = (first * stride[axis] + reach).wrapping_sub(pads[axis]);
-        (first < end).then(|| (first, at, end - first))
-    };
-    let meets: Vec<_> = (0..taps)
-        .map(|tap| {
-            let y = meet(0, tap / kernel[1], [input.h, output.h])?;
-            let x = meet(1, tap % kernel[1], [input.w, output.w])?;
-            Some((y, x))
+/// The weights of a convolution, numbered as they are stored.
+pub struct Taps<'a> {
+    weight: &'a [f32],
+    input: Shape,
+    output: Shape,
+    /// Input channels of a group.
+    in_group: usize,
+    /// Output channels of a group.
+    out_group: usize,
+    /// For every place in the kernel, where it meets the image, along rows and along columns.
+    meets: Vec<Option<[Meet; 2]>>,
+}
+
+/// Positions along one axis where a weight meets the image.
+#[derive(Clone, Copy)]
+struct Meet {
+    /// First output position.
+    at: usize,
+    /// The input position it takes there.
+    from: usize,
+    /// Number of positions.
+    count: usize,
+}
+
+impl<'a> Taps<'a> {
+    /// Of `conv` between these shapes; None for another operator than `Conv`.
+    pub fn new(conv: &'a Linear, input: Shape, output: Shape) -> Option<Self> {
+        let Linear::Conv {
+            weight,
+            kernel,
+            stride,
+            pads,
+            dilation,
+            groups,
+            ..
+        } = conv
+        else {
+            return None;
+        };
+        let meet = |axis: usize, tap: usize, from: usize, to: usize| {
+            let reach = tap * dilation[axis];
+            let at = pads[axis].saturating_sub(reach).div_ceil(stride[axis]);
+            let end = (from + pads[axis])
+                .saturating_sub(reach)
+                .div_ceil(stride[axis])
+                .min(to);
+            (at < end).then(|| Meet {
+                at,
+                from: at * stride[axis] + reach - pads[axis],
+                count: end - at,
+            })
+        };
+        let both = |tap: usize| {
+            let rows = meet(0, tap / kernel[1], input.h, output.h)?;
+            Some([rows, meet(1, tap % kernel[1], input.w, output.w)?])
+        };
+        Some(Self {
+            weight,
+            input,
+            output,
+            in_group: input.c / groups,
+            out_group: output.c / groups,
+            meets: (0..kernel[0] * kernel[1]).map(both).collect(),
         })
-        .collect();
-    for (pair, weights) in weight.chunks_exact(taps).enumerate() {
-        let (co, ci) = (pair / per_group, pair % per_group);
-        let ci = co / (output.c / groups) * per_group + ci;
-        for (&w, meet) in weights.iter().zip(&meets) {
-            if let (true, &Some(((y, iy, rows), (x, ix, columns)))) = (w != 0.0, meet) {
-                visit(&Tap {
-                    weight: f64::from(w),
-                    row: output.index(co, y, x),
-                    col: input.index(ci, iy, ix),
-                    counts: [rows, columns],
-                });
+    }
+
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        self.weight.len()
+    }
+
+    /// Weight `index`; None if it is zero or meets nothing but padding.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<Tap> {
+        let (pair, tap) = (index / self.meets.len(), index % self.meets.len());
+        self.tap(self.weight[index], self.channels(pair), self.meets[tap])
+    }
+
+    /// All weights that [`Taps::get`] gives, with their numbers, in order.
+    #[inline]
+    pub fn for_each(&self, mut visit: impl FnMut(usize, &Tap)) {
+        let taps = self.meets.len();
+        for (pair, weights) in self.weight.chunks_exact(taps).enumerate() {
+            let channels = self.channels(pair);
+            for (i, (&weight, &meets)) in weights.iter().zip(&self.meets).enumerate() {
+                if let Some(tap) = self.tap(weight, channels, meets) {
+                    visit(pair * taps + i, &tap);
+                }
             }
         }
+    }
+
+    /// Output and input channel of a kernel.
+    #[inline]
+    fn channels(&self, pair: usize) -> (usize, usize) {
+        let (co, ci) = (pair / self.in_group, pair % self.in_group);
+        (co, co / self.out_group * self.in_group + ci)
+    }
+
+    #[inline]
+    fn tap(&self, weight: f32, (co, ci): (usize, usize), meets: Option<[Meet; 2]>) -> Option<Tap> {
+        let [rows, columns] = meets.filter(|_| weight != 0.0)?;
+        Some(Tap {
+            weight: f64::from(weight),
+            row: self.output.index(co, rows.at, columns.at),
+            col: self.input.index(ci, rows.from, columns.from),
+            counts: [rows.count, columns.count],
+        })
     }
 }
