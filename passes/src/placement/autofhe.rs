@@ -94,7 +94,8 @@ pub fn autofhe_problem(network: Network, depths: &[usize]) -> Result<Problem, Pl
 /// # Errors
 /// [`PlacementError::Depths`]; [`PlacementError::TooDeep`] for a depth above sixteen.
 pub fn autofhe_count(network: Network, depths: &[usize]) -> Result<usize, PlacementError> {
-    Ok(greedy(&autofhe_problem(network, depths)?)?.refreshes())
+    let problem = autofhe_problem(network, depths)?;
+    Ok(greedy(&problem)?.bootstraps(&problem))
 }
 
 struct Builder {
@@ -152,7 +153,7 @@ mod tests {
                 places.push(if bit { '1' } else { '0' });
             }
         }
-        (placement.refreshes(), places)
+        (placement.bootstraps(&problem), places)
     }
 
     fn resnet(blocks: usize) -> Network {

@@ -68,6 +68,9 @@ fn walk(problem: &Problem, eager: bool) -> Result<Placement, PlacementError> {
         }
         choices.push(attempt.choice);
     }
+    if choices[problem.output].available() < problem.output_floor {
+        refresh(problem, &mut choices, problem.output);
+    }
     give_up_unused_levels(problem, &mut choices);
     Ok(Placement {
         seconds: evaluate(problem, &choices)?,

@@ -1,5 +1,7 @@
 //! What is placed: values, the ways to compute them, and what each costs at each level.
 
+use super::PlacementError;
+
 /// A program on ciphertexts whose levels are still open. Node `i` defines value `i`; operands stand
 /// before their users.
 ///
@@ -129,6 +131,41 @@ impl Node {
 }
 
 impl Problem {
+    /// Checks that operands are defined before their users, that every node has a way, and that
+    /// seconds are finite and not negative. The solvers and [`super::evaluate`] do so themselves.
+    ///
+    /// # Errors
+    /// [`PlacementError::Malformed`].
+    pub fn check(&self) -> Result<(), PlacementError> {
+        let wrong = |value: usize, name: &str, what: &'static str| PlacementError::Malformed {
+            value,
+            name: name.to_string(),
+            what,
+        };
+        if self.output >= self.nodes.len() {
+            return Err(wrong(self.output, "the output", "no node defines it"));
+        }
+        for (value, node) in self.nodes.iter().enumerate() {
+            let sound = |seconds: &[f64]| {
+                !seconds.is_empty() && seconds.iter().all(|&s| s.is_finite() && s >= 0.0)
+            };
+            let refresh = node.refresh.as_ref();
+            let what = if node.operands.iter().any(|&x| x >= value) {
+                "an operand is not defined before it"
+            } else if node.ways.is_empty() {
+                "there is no way to compute it"
+            } else if !node.ways.iter().all(|way| sound(way.seconds())) {
+                "the seconds of a way are missing, negative or not finite"
+            } else if !refresh.is_none_or(|refresh| sound(&refresh.seconds)) {
+                "the seconds of its bootstrap are missing, negative or not finite"
+            } else {
+                continue;
+            };
+            return Err(wrong(value, &node.name, what));
+        }
+        Ok(())
+    }
+
     /// The least of the levels of a node's operands; `None` for a node without.
     pub(super) fn operand_level(&self, node: usize, levels: &[usize]) -> Option<usize> {
         self.nodes[node].operands.iter().map(|&x| levels[x]).min()

@@ -20,7 +20,7 @@ pub(super) struct Reach {
 /// [`PlacementError::Malformed`], [`PlacementError::TooDeep`] at the first node that no placement
 /// gives the levels it needs, [`PlacementError::Output`].
 pub(super) fn reach(problem: &Problem) -> Result<Reach, PlacementError> {
-    well_formed(problem)?;
+    problem.check()?;
     let mut most: Vec<usize> = Vec::with_capacity(problem.nodes.len());
     for (value, node) in problem.nodes.iter().enumerate() {
         let have = problem.operand_level(value, &most);
@@ -75,34 +75,4 @@ fn too_deep(problem: &Problem, value: usize, most: &[usize]) -> PlacementError {
         has: most[operand],
         missing: needs - most[operand],
     }
-}
-
-fn well_formed(problem: &Problem) -> Result<(), PlacementError> {
-    let wrong = |value: usize, name: &str, what: &'static str| PlacementError::Malformed {
-        value,
-        name: name.to_string(),
-        what,
-    };
-    if problem.output >= problem.nodes.len() {
-        return Err(wrong(problem.output, "the output", "no node defines it"));
-    }
-    for (value, node) in problem.nodes.iter().enumerate() {
-        let sound = |seconds: &[f64]| {
-            !seconds.is_empty() && seconds.iter().all(|&s| s.is_finite() && s >= 0.0)
-        };
-        let refresh = node.refresh.as_ref();
-        let what = if node.operands.iter().any(|&x| x >= value) {
-            "an operand is not defined before it"
-        } else if node.ways.is_empty() {
-            "there is no way to compute it"
-        } else if !node.ways.iter().all(|way| sound(way.seconds())) {
-            "the seconds of a way are missing, negative or not finite"
-        } else if !refresh.is_none_or(|refresh| sound(&refresh.seconds)) {
-            "the seconds of its bootstrap are missing, negative or not finite"
-        } else {
-            continue;
-        };
-        return Err(wrong(value, &node.name, what));
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a placement is, what it costs, and whether it is one.
 
-use super::{PlacementError, Problem};
+use super::{Node, PlacementError, Problem, Way};
 
 /// How one node is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,13 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The number of plain bootstraps; those that compute an activation are ways, not refreshes.
-    pub fn refreshes(&self) -> usize {
-        self.choices
-            .iter()
-            .filter(|choice| choice.refreshed.is_some())
-            .count()
+    /// The number of bootstraps: those of a result, and those that compute an activation.
+    pub fn bootstraps(&self, problem: &Problem) -> usize {
+        let fused = |(choice, node): (&Choice, &Node)| {
+            let fused = matches!(node.ways.get(choice.way), Some(Way::Fused { .. }));
+            usize::from(fused) + usize::from(choice.refreshed.is_some())
+        };
+        self.choices.iter().zip(&problem.nodes).map(fused).sum()
     }
 }
 
@@ -49,8 +50,9 @@ impl Placement {
 ///
 /// # Errors
 /// [`PlacementError::Invalid`] names the node whose choice its ways, its bootstrap or its operands
-/// do not allow.
+/// do not allow; [`PlacementError::Malformed`].
 pub fn evaluate(problem: &Problem, choices: &[Choice]) -> Result<f64, PlacementError> {
+    problem.check()?;
     let mut seconds = 0.0;
     for (value, node) in problem.nodes.iter().enumerate() {
         let wrong = |what: String| PlacementError::Invalid {
@@ -117,7 +119,7 @@ pub fn evaluate(problem: &Problem, choices: &[Choice]) -> Result<f64, PlacementE
 /// Checks a placement against its problem: levels, seconds, bound. Shares no code with the solvers.
 ///
 /// # Errors
-/// [`PlacementError::Invalid`].
+/// [`PlacementError::Invalid`], [`PlacementError::Malformed`].
 pub fn validate(problem: &Problem, placement: &Placement) -> Result<(), PlacementError> {
     let seconds = evaluate(problem, &placement.choices)?;
     let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
