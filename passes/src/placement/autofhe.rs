@@ -164,7 +164,8 @@ mod tests {
     }
 
     /// The released networks of [AB24] (github.com/human-analysis/AutoFHE, `weights/`): the depth of
-    /// every activation, the bootstraps of the name, and the places in `boot_loc.txt`.
+    /// every activation, the bootstraps of the name, the least possible, and the places in
+    /// `boot_loc.txt`.
     #[test]
     fn greedy_bootstraps_where_the_published_networks_do() {
         let vgg = Network::Plain { convolutions: 10 };
@@ -172,16 +173,18 @@ mod tests {
             blocks: 5,
             shortcut: 2,
         };
-        let published: [(Network, &[usize], usize, &str); 10] = [
+        let published: [(Network, &[usize], usize, usize, &str); 10] = [
             (
                 resnet(3),
                 &[6, 7, 0, 5, 2, 2, 0, 2, 2, 5, 0, 0, 4, 2, 0, 2, 2, 2, 2],
+                5,
                 5,
                 "010000100000000100000010000000100000",
             ),
             (
                 resnet(3),
                 &[6, 8, 6, 8, 8, 2, 0, 6, 7, 5, 0, 5, 7, 8, 8, 6, 9, 9, 2],
+                11,
                 11,
                 "010010100000101000010001001001101000",
             ),
@@ -192,6 +195,7 @@ mod tests {
                     0, 2, 2, 0, 2,
                 ],
                 8,
+                6,
                 "000000001001000000000010000000000101000000000101000000000010",
             ),
             (
@@ -201,6 +205,7 @@ mod tests {
                     8, 7, 9, 8, 7, 0,
                 ],
                 19,
+                18,
                 "001010001010000100001000101010000100101000100010101010101000",
             ),
             (
@@ -209,6 +214,7 @@ mod tests {
                     10, 12, 8, 2, 9, 9, 0, 14, 8, 13, 0, 2, 9, 0, 7, 6, 6, 6, 0, 0, 0, 0, 8, 8, 9,
                     14, 0, 2, 2, 2, 0,
                 ],
+                16,
                 16,
                 "101000101000101010010001000010100001000000010010100100000000",
             ),
@@ -219,6 +225,7 @@ mod tests {
                     0, 2, 0, 2, 0, 0, 2, 0, 0, 2, 2, 2, 0, 2, 0, 0, 2,
                 ],
                 8,
+                7,
                 "000000000001000000000000100100000000000100000000000100000000001000000000100100000000",
             ),
             (
@@ -228,11 +235,13 @@ mod tests {
                     11, 6, 0, 3, 0, 10, 7, 12, 0, 2, 11, 10, 0, 9, 0, 10, 14,
                 ],
                 22,
+                22,
                 "000000000000000100000010101010001010000010001000101010001000101010001010100010001010",
             ),
             (
                 vgg,
                 &[2, 2, 0, 2, 2, 0, 2, 0, 2, 0],
+                1,
                 1,
                 "000000010000000000",
             ),
@@ -240,24 +249,31 @@ mod tests {
                 vgg,
                 &[10, 11, 9, 5, 2, 3, 2, 2, 6, 2],
                 4,
+                4,
                 "101001000000100000",
             ),
             (
                 vgg,
                 &[8, 9, 12, 7, 7, 12, 7, 5, 9, 8],
                 7,
+                7,
                 "101010010010001010",
             ),
         ];
-        for (network, depths, count, expect) in published {
+        for (network, depths, count, least, expect) in published {
             assert_eq!(
                 places(network, depths),
                 (count, expect.to_string()),
                 "{network:?}"
             );
             assert_eq!(autofhe_count(network, depths), Ok(count));
-            let least = exact(&autofhe_problem(network, depths).unwrap()).unwrap();
-            assert!(least.optimal && least.seconds <= count as f64);
+            let problem = autofhe_problem(network, depths).unwrap();
+            let found = exact(&problem).unwrap();
+            assert_eq!(
+                (found.optimal, found.bootstraps(&problem)),
+                (true, least),
+                "{network:?}"
+            );
         }
     }
 
