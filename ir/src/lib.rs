@@ -31,6 +31,9 @@ pub mod params;
 pub mod primes;
 pub mod security;
 
+pub mod costs;
+mod kernel_count;
+
 pub mod plan;
 pub mod plan_bytes;
 
