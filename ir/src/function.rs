@@ -419,3 +419,153 @@ impl Function {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Python's math module at -2.5, 0.7 and 3.
+    const GELU_TANH: [f64; 3] = [-0.015084266089998577, 0.5305701347051167, 2.996362607918227];
+    const GELU: [f64; 3] = [-0.015524163314440348, 0.5306254434438489, 2.99595030590511];
+    const TANH: [f64; 3] = [-0.9866142981514303, 0.6043677771171636, 0.9950547536867305];
+    const ELU: [f64; 3] = [-0.45895750068805063, 0.7, 3.0];
+    const SOFTPLUS: [f64; 3] = [0.07888973429254963, 1.103186048885458, 3.048587351573742];
+    const MISH: [f64; 3] = [-0.19681620390653337, 0.5611483776438518, 2.9865350049679575];
+    const FAR: f64 = -2.1317785344932424e-32;
+
+    #[test]
+    fn known_values() {
+        let check = |f: Function, expect: [f64; 3]| {
+            f.verify(4).unwrap();
+            for (x, expect) in [-2.5, 0.7, 3.0].into_iter().zip(expect) {
+                let got = f.apply(0, x);
+                assert!((got - expect).abs() < 1e-14, "{f:?} of {x}: {got}");
+                let mut all = [x as f32; 2];
+                f.apply_all(1, &mut all);
+                let worst = all.map(|y| (f64::from(y) - expect).abs());
+                assert!(worst[0].max(worst[1]) < 1e-6, "{f:?} of {x}: {all:?}");
+            }
+        };
+        check(Function::Relu, [0.0, 0.7, 3.0]);
+        check(Function::LeakyRelu { slope: 0.25 }, [-0.625, 0.7, 3.0]);
+        let (min, max) = (-1.0, 2.0);
+        check(Function::Clip { min, max }, [-1.0, 0.7, 2.0]);
+        check(
+            Function::Sigmoid,
+            [
+                0.075_858_180_021_243_55,
+                0.668_187_772_168_166_2,
+                0.952_574_126_822_433_1,
+            ],
+        );
+        let (alpha, beta) = (0.25, 0.5);
+        check(Function::HardSigmoid { alpha, beta }, [0.0, 0.675, 1.0]);
+        check(
+            Function::HardSwish,
+            [-2.5 / 12.0, 0.7 * (0.7 / 6.0 + 0.5), 3.0],
+        );
+        check(
+            Function::Silu,
+            [
+                -0.189_645_450_053_108_88,
+                0.467_731_440_517_716_3,
+                2.857_722_380_467_299_5,
+            ],
+        );
+        check(Function::Gelu { tanh: false }, GELU);
+        check(Function::Gelu { tanh: true }, GELU_TANH);
+        check(Function::Tanh, TANH);
+        check(Function::Elu { alpha: 0.5 }, ELU);
+        let (alpha, gamma) = (0.5, 2.0);
+        check(Function::Selu { alpha, gamma }, ELU.map(|y| 2.0 * y));
+        check(Function::Softplus, SOFTPLUS);
+        check(Function::Mish, MISH);
+        check(Function::Abs, [2.5, 0.7, 3.0]);
+        check(Function::Sqrt, [0.0, 0.7f64.sqrt(), 3f64.sqrt()]);
+        check(Function::Exp, [-2.5, 0.7, 3.0].map(f64::exp));
+        check(Function::Reciprocal, [-0.4, 1.0 / 0.7, 1.0 / 3.0]);
+        check(Function::Power { exponent: 3 }, [-15.625, 0.343, 27.0]);
+        let coefficients = vec![vec![1.0, -2.0, 0.5]];
+        check(Function::Polynomial { coefficients }, [9.125, -0.155, -0.5]);
+        let square = Approximation::Square { range: 3.0 };
+        check(Function::Approximated(square), [6.25, 0.49, 9.0]);
+        let relu = Approximation::Levelled {
+            range: 4.0,
+            polynomials: vec![vec![0.0, 1.0], vec![0.5, 0.5]],
+            times_x: true,
+        };
+        // x (1/2 + x/8).
+        check(Function::Approximated(relu), [-0.468_75, 0.411_25, 2.625]);
+    }
+
+    #[test]
+    fn nothing_overflows_or_cancels_far_out() {
+        let check = |f: Function, x: f64, expect: f64| {
+            let got = f.apply(0, x);
+            assert!(
+                (got - expect).abs() <= 1e-12 * expect.abs(),
+                "{f:?} of {x}: {got}"
+            );
+        };
+        check(Function::Gelu { tanh: false }, -12.0, FAR);
+        check(Function::Sigmoid, -800.0, 0.0);
+        check(Function::Softplus, 800.0, 800.0);
+        check(Function::Mish, 800.0, 800.0);
+        check(Function::Elu { alpha: 1.0 }, -1e-13, -1e-13);
+    }
+
+    #[test]
+    fn polynomials_know_their_channel() {
+        let f = Function::Polynomial {
+            coefficients: vec![vec![0.0, 2.0], vec![1.0, -1.0]],
+        };
+        let mut values = [1.0, 2.0, 1.0, 2.0];
+        f.apply_all(2, &mut values);
+        assert_eq!(values, [2.0, 4.0, 0.0, -1.0]);
+    }
+
+    #[test]
+    fn parameters_out_of_bounds_are_errors() {
+        let check = |f: Function, expect: &str| {
+            let message = f.verify(3).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        let polynomial = |coefficients| Function::Polynomial { coefficients };
+        let fused = |range, rho, coefficients| {
+            Function::Approximated(Approximation::Fused {
+                range,
+                rho,
+                coefficients,
+            })
+        };
+        let levelled = |polynomials| {
+            Function::Approximated(Approximation::Levelled {
+                range: 1.0,
+                polynomials,
+                times_x: false,
+            })
+        };
+        check(
+            Function::LeakyRelu { slope: f32::NAN },
+            "leaky_relu: a parameter NaN",
+        );
+        let (min, max) = (1.0, 0.0);
+        check(Function::Clip { min, max }, "empty range 1..0");
+        check(Function::Power { exponent: 1 }, "exponent 1");
+        check(Function::Power { exponent: 17 }, "exponent 17");
+        check(polynomial(vec![vec![1.0; 2]; 2]), "2 rows");
+        check(polynomial(vec![vec![1.0; 18]]), "18 coefficients");
+        check(polynomial(vec![vec![1.0]]), "1 coefficients");
+        check(
+            polynomial(vec![vec![1.0; 2], vec![1.0; 2], vec![1.0; 3]]),
+            "different lengths",
+        );
+        check(polynomial(Vec::new()), "0 rows");
+        check(fused(0.0, 0.9, vec![1.0; 4]), "range 0");
+        check(fused(1.0, 1.1, vec![1.0; 4]), "rho 1.1");
+        check(fused(1.0, 0.9, vec![1.0]), "1 coefficients");
+        check(fused(1.0, 0.9, vec![1.0, 0.0]), "last nonzero");
+        check(levelled(Vec::new()), "0 polynomials");
+        check(levelled(vec![vec![f64::NAN, 1.0]]), "finite");
+    }
+}

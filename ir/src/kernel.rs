@@ -322,4 +322,30 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn transposed_convolution_of_the_onnx_specification() {
+        // The first example of ConvTranspose there.
+        let linear = Linear::ConvTranspose {
+            weight: vec![1.0; 18],
+            bias: vec![0.0, 100.0],
+            out_channels: 2,
+            kernel: [3; 2],
+            stride: [1; 2],
+            pads: [0; 4],
+            output_padding: [0; 2],
+            dilation: [1; 2],
+            groups: 1,
+        };
+        let (input, output) = (Shape::new(1, 3, 3), Shape::new(2, 5, 5));
+        assert_eq!(linear.output_shape(input), Ok(output));
+        let x: Vec<f64> = (0..9).map(f64::from).collect();
+        let got = apply(&linear, input, output, &x, true);
+        let expect = [
+            0.0, 1.0, 3.0, 3.0, 2.0, 3.0, 8.0, 15.0, 12.0, 7.0, 9.0, 21.0, 36.0, 27.0, 15.0, 9.0,
+            20.0, 33.0, 24.0, 13.0, 6.0, 13.0, 21.0, 15.0, 8.0,
+        ];
+        assert_eq!(got[..25], expect);
+        assert_eq!(got[25..], expect.map(|v| v + 100.0));
+    }
 }

@@ -247,6 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn odd_shapes_spread_over_parts() {
+        let l = Layout {
+            parts: 3,
+            rows: 15,
+            cols: 22,
+            ..layout(Shape::new(7, 13, 21), 1, 0, 1, 0)
+        };
+        l.verify().unwrap();
+        let values: Vec<f64> = (0..l.shape.elements()).map(|i| i as f64 + 1.0).collect();
+        let slots = l.pack(&values);
+        assert_eq!((slots.len(), l.used()), (3 * 1024, 7 * 15 * 22));
+        assert_eq!(l.unpack(&slots), values);
+        // Channel 3 starts in the first part and ends in the second.
+        let [first, last] = [l.slot(3, 0, 0, 0), l.slot(3, 12, 20, 0)];
+        assert_eq!((first, last / 1024), (990, 1));
+        assert_eq!(slots[last], values[l.shape.index(3, 12, 20)]);
+        assert!(l.retwist(0).into_iter().eq(0..3 * 1024));
+    }
+
+    #[test]
     fn verify_refuses_what_does_not_fit() {
         let check = |l: Layout, expect: &str| match l.verify() {
             Ok(()) => assert_eq!(expect, "ok"),
@@ -295,6 +315,27 @@ mod tests {
                 ..good.clone()
             },
             "twist of 256",
+        );
+        let parts = |parts, copies, twist| Layout {
+            parts,
+            copies,
+            twist,
+            shape: Shape::new(80, 4, 4),
+            ..good.clone()
+        };
+        check(parts(2, 1, 0), "ok");
+        check(parts(1, 1, 0), "1280 slots for a copy");
+        check(parts(2, 2, 0), "2 parts hold 2 copies");
+        check(parts(2, 1, 64), "with twist 64");
+        check(parts(0, 1, 0), "0 parts");
+        check(parts(257, 1, 0), "257 parts");
+        assert!(parts(2, 1, 0).to_string().ends_with("x1 parts 2"));
+        check(
+            Layout {
+                slots: 1 << 17,
+                ..parts(65, 1, 0)
+            },
+            "at most 8388608 slots",
         );
         check(
             Layout {

@@ -27,7 +27,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use steps::{baby_giant, best_giant};
+pub use steps::{Steps, baby_giant, best_giant};
 
 /// Most stages of a map.
 pub const MAX_STAGES: usize = 16;

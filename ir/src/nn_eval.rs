@@ -165,4 +165,38 @@ mod tests {
             "{dump}"
         );
     }
+
+    #[test]
+    fn products_functions_and_every_value_are_observed() {
+        let shape = Shape::new(2, 1, 2);
+        let mut graph = Graph::new("image", shape);
+        let rows = Function::Polynomial {
+            coefficients: vec![vec![0.0, 1.0], vec![1.0, 2.0]],
+        };
+        let x = graph.input;
+        let a = graph.push(Op::Activation(rows), "rows", shape, &[x]);
+        let b = graph.push(Op::Mul, "mul", shape, &[a, x]);
+        graph.output = graph.push(Op::Activation(Function::Relu), "relu", shape, &[b]);
+        let mut seen = Vec::new();
+        let output = evaluate_observed(
+            &graph,
+            &[1.0, 2.0, -0.25, 3.0],
+            &mut exact(&graph),
+            &mut |id, values| seen.push((id, values.to_vec())),
+        );
+        let expect = [
+            (x, vec![1.0, 2.0, -0.25, 3.0]),
+            (a, vec![1.0, 2.0, 0.5, 7.0]),
+            (b, vec![1.0, 4.0, -0.125, 21.0]),
+            (graph.output, vec![1.0, 4.0, 0.0, 21.0]),
+        ];
+        assert_eq!(seen, expect);
+        assert_eq!(output, Ok(expect[3].1.clone()));
+        let dump = graph.dump();
+        assert!(
+            dump.contains("v1 = polynomial v0 coefficients 2x2#"),
+            "{dump}"
+        );
+        assert!(dump.contains("v2 = mul v1 v0 : 2x1x2  // mul"), "{dump}");
+    }
 }

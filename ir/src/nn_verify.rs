@@ -443,6 +443,36 @@ mod tests {
             },
             Err("kernel of 0"),
         );
+        let transposed = |stride: usize, pad: usize, extra: usize| Linear::ConvTranspose {
+            weight: vec![1.0; 3 * 8 * 9],
+            bias: vec![0.0; 8],
+            out_channels: 8,
+            kernel: [3; 2],
+            stride: [stride; 2],
+            pads: [pad; 4],
+            output_padding: [extra; 2],
+            dilation: [1; 2],
+            groups: 1,
+        };
+        check(transposed(2, 1, 1), Ok("8x64x64"));
+        check(transposed(1, 0, 0), Ok("8x34x34"));
+        check(transposed(1, 17, 0), Err("pads of 34 leave nothing of 34"));
+        check(transposed(0, 0, 0), Err("stride of 0"));
+        check(transposed(1, 0, usize::MAX), Err("output padding of"));
+        check(transposed(1 << 16, 0, 0), Err("at most 65536"));
+        let gather = |source| Linear::Gather {
+            shape: Shape::new(2, 1, 1),
+            source,
+        };
+        check(gather(vec![0, 3071]), Ok("2x1x1"));
+        check(gather(vec![0, 3072]), Err("takes element 3072"));
+        check(gather(vec![0; 3]), Err("takes 3 elements"));
+        let elementwise = |n| Linear::Elementwise {
+            scale: vec![1.0; 3072],
+            shift: vec![1.0; n],
+        };
+        check(elementwise(3072), Ok("3x32x32"));
+        check(elementwise(3), Err("shift has 3 values"));
         let slice = |step| Linear::Slice {
             start: [0, 1, 0],
             step: [1, step, 2],
@@ -527,5 +557,17 @@ mod tests {
             "operands at [0]",
         );
         check(|g| g.output = ValueId::new(9), "v9");
+        check(
+            |g| g.nodes[ValueId::new(2)].op = Op::Activation(Function::Power { exponent: 0 }),
+            "v2 (relu): power: exponent 0",
+        );
+        check(|g| g.nodes[ValueId::new(3)].op = Op::Mul, "ok");
+        check(
+            |g| {
+                let x = [ValueId::new(0), ValueId::new(1)];
+                g.push(Op::Mul, "product", Shape::new(3, 8, 8), &x);
+            },
+            "combines 3x8x8 and 4x8x8",
+        );
     }
 }

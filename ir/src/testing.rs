@@ -94,6 +94,8 @@ pub fn linear_samples(random: &mut Random) -> Vec<(Linear, Shape)> {
             Shape::new(3, 2, 2),
         ),
         (conv(random, [3, 5], 3, 1, 1), Shape::new(3, 8, 8)),
+        (conv(random, [5, 7], 3, 1, 1), Shape::new(5, 17, 23)),
+        (conv(random, [6, 6], 5, 2, 6), Shape::new(6, 33, 19)),
         (conv(random, [4, 8], 3, 2, 1), Shape::new(4, 9, 7)),
         (conv(random, [4, 4], 5, 1, 4), Shape::new(4, 6, 11)),
         (conv(random, [4, 6], 1, 2, 2), Shape::new(4, 8, 8)),

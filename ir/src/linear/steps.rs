@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Offsets, Place};
 
+/// Rotations: the part that is rotated, and by how many slots to the left.
+pub type Steps = BTreeSet<(usize, usize)>;
+
 impl Offsets {
     /// Nonzero rotations of the operand that a giant step of `giant` needs.
     pub fn rotations(&self, giant: usize) -> BTreeSet<usize> {
@@ -16,10 +19,7 @@ impl Offsets {
 /// Splits every offset into `giant * j + baby`: all babies, each with the input part that it rotates,
 /// and all `giant * j`, each with the output part whose partial sum it rotates; steps of zero included.
 /// A `giant` of 0 counts as 1.
-pub fn baby_giant(
-    offsets: &BTreeSet<Place>,
-    giant: usize,
-) -> (BTreeSet<(usize, usize)>, BTreeSet<(usize, usize)>) {
+pub fn baby_giant(offsets: &BTreeSet<Place>, giant: usize) -> (Steps, Steps) {
     let giant = giant.max(1);
     let split = |p: &Place| {
         let baby = p.offset % giant;

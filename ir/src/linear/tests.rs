@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel;
-use crate::testing::{Random, conv};
+use crate::testing::{Random, conv, linear_samples};
 
 const SLOTS: usize = 1024;
 
@@ -146,6 +146,118 @@ fn diagonals_and_offsets_mean_the_stages() {
     check(shortcut.clone(), &plain, &gapped, false);
     check(shortcut, &twisted, &dense, true);
     assert_eq!(check(Vec::new(), &twisted, &plain, false), 4);
+}
+
+/// A layout of one copy on a grid of its own, in as many parts as it takes.
+fn spread(shape: Shape, gap: usize, grid: [usize; 2]) -> Layout {
+    let l = Layout {
+        rows: grid[0],
+        cols: grid[1],
+        ..layout(shape, gap, 1, 1, 0)
+    };
+    Layout {
+        parts: l.used().div_ceil(SLOTS),
+        ..l
+    }
+}
+
+#[test]
+fn maps_between_several_ciphertexts_mean_the_stages() {
+    let mut random = Random::new(9);
+    let shape = Shape::new;
+    // Parts that end with a channel, and parts that end in the middle of a row.
+    let (even, odd) = (
+        spread(shape(8, 16, 16), 1, [16, 16]),
+        spread(shape(9, 13, 21), 1, [13, 22]),
+    );
+    assert_eq!((even.parts, odd.parts), (2, 3));
+    let one = layout(shape(4, 16, 16), 1, 16, 1, 0);
+    let mut conv = |channels, kernel, stride, groups| {
+        vec![conv(&mut random, channels, kernel, stride, groups)]
+    };
+    // Four shifts between the channels of two parts, which wrap around; nine taps; four pairs of parts.
+    assert_eq!(check(conv([8, 8], 3, 1, 1), &even, &even, false), 4 * 4 * 9);
+    // Depthwise: nine taps, each part from itself.
+    assert_eq!(check(conv([8, 8], 3, 1, 8), &even, &even, true), 2 * 9);
+    check(conv([9, 9], 3, 1, 1), &odd, &odd, false);
+    check(conv([9, 9], 5, 1, 9), &odd, &odd, false);
+    check(
+        conv([9, 6], 3, 1, 3),
+        &odd,
+        &spread(shape(6, 13, 21), 1, [13, 22]),
+        false,
+    );
+    // One part to several, with and without copies.
+    check(conv([4, 8], 3, 1, 1), &one, &even, false);
+    let copied = layout(shape(2, 16, 16), 1, 16, 2, 0);
+    let twisted = Layout {
+        twist: 256,
+        ..copied.clone()
+    };
+    for input in [&copied, &twisted] {
+        assert_eq!(check(conv([2, 8], 1, 1, 1), input, &even, false), 2 * 2);
+        check(conv([2, 8], 3, 1, 1), input, &even, true);
+    }
+    // Several parts to one, by strides, with copies, folded and not.
+    let halved = layout(shape(4, 8, 8), 2, 16, 4, 0);
+    let packed = layout(shape(4, 8, 8), 1, 8, 4, 0);
+    let packed_twisted = Layout {
+        twist: 64,
+        ..packed.clone()
+    };
+    for output in [&halved, &packed] {
+        check(conv([8, 4], 3, 2, 1), &even, output, false);
+        check(conv([8, 4], 3, 2, 1), &even, output, true);
+    }
+    check(conv([8, 4], 3, 2, 1), &even, &packed_twisted, false);
+    let pool = Linear::AveragePool {
+        kernel: [13, 21],
+        stride: [13, 21],
+    };
+    let logits = layout(shape(5, 1, 1), 1, 1, 128, 0);
+    let gemm = Linear::Gemm {
+        weight: random.floats(45),
+        bias: random.floats(5),
+        rows: 5,
+    };
+    check(vec![pool.clone(), gemm.clone()], &odd, &logits, true);
+    check(vec![pool, gemm], &odd, &logits, false);
+    // A plain move between layouts.
+    let wide = spread(shape(9, 13, 21), 2, [29, 43]);
+    check(Vec::new(), &odd, &wide, false);
+    check(Vec::new(), &wide, &odd, false);
+}
+
+/// A layout that holds `shape` in ciphertexts of [`SLOTS`] slots, in any of the ways there are.
+fn any_layout(random: &mut Random, shape: Shape) -> Layout {
+    let mut below = |n: usize| random.next() as usize % n;
+    let gap = 1 + below(2);
+    let grid = [shape.h * gap + below(3), shape.w * gap + below(3)];
+    let mut l = spread(shape, gap, grid);
+    if l.parts > 1 {
+        l.parts += below(2);
+        return l;
+    }
+    let room = (SLOTS / l.used().next_power_of_two()).ilog2() as usize;
+    l.copies = 1 << below(room + 1);
+    l.twist = [0, l.stride() / 2, below(l.stride())][below(3)];
+    l
+}
+
+#[test]
+fn any_operator_between_any_layouts_means_the_stage() {
+    let mut random = Random::new(10);
+    for _ in 0..3 {
+        for (linear, input) in linear_samples(&mut random) {
+            let output = linear.output_shape(input).unwrap();
+            let (from, to) = (
+                any_layout(&mut random, input),
+                any_layout(&mut random, output),
+            );
+            check(vec![linear.clone()], &from, &to, false);
+            check(vec![linear], &from, &Layout { twist: 0, ..to }, true);
+        }
+    }
 }
 
 #[test]
