@@ -81,6 +81,21 @@ impl Embedding {
     /// # Errors
     /// When there are not N/2 values, or a coefficient does not fit 62 bits.
     pub fn encode(&self, values: &[Complex64], scale: f64) -> Result<Vec<i64>, Error> {
+        let mut integers = vec![0; self.n];
+        self.encode_in_place(&mut values.to_vec(), scale, &mut integers)?;
+        Ok(integers)
+    }
+
+    /// As [`Embedding::encode`], without memory of its own: overwrites `values`.
+    ///
+    /// # Errors
+    /// As [`Embedding::encode`].
+    pub fn encode_in_place(
+        &self,
+        values: &mut [Complex64],
+        scale: f64,
+        integers: &mut [i64],
+    ) -> Result<(), Error> {
         if values.len() != self.slots() {
             return Err(Error::Encoding(format!(
                 "{} values for {} slots",
@@ -88,22 +103,25 @@ impl Embedding {
                 self.slots()
             )));
         }
-        let mut a = values.to_vec();
-        self.inverse(&mut a);
+        self.inverse(values);
         let limit = (1i64 << 62) as f64;
-        let round = |x: f64| {
+        let mut fit = true;
+        let mut round = |x: f64| {
             let y = (x * scale).round();
-            // Written so that NaN fails too.
-            if y.abs() < limit {
-                Ok(y as i64)
-            } else {
-                Err(Error::Encoding(format!("{y:e} does not fit 62 bits")))
-            }
+            // NaN does not fit either.
+            fit &= y.abs() < limit;
+            y as i64
         };
-        a.iter()
-            .map(|z| round(z.re))
-            .chain(a.iter().map(|z| round(z.im)))
-            .collect()
+        let (re, im) = integers.split_at_mut(values.len());
+        for ((z, re), im) in values.iter().zip(re).zip(im) {
+            (*re, *im) = (round(z.re), round(z.im));
+        }
+        if fit {
+            Ok(())
+        } else {
+            let what = format!("a coefficient at scale {scale:e} does not fit 62 bits");
+            Err(Error::Encoding(what))
+        }
     }
 
     /// The slots of the polynomial with these real coefficients, divided by `scale`.

@@ -27,5 +27,5 @@ pub use context::{Context, Parameters};
 pub use error::Error;
 pub use evaluator::Evaluator;
 pub use keys::{Encapsulation, EvaluationKeys, Gadget, KeyShape, SwitchingKey};
-pub use linear_transform::LinearTransform;
+pub use linear_transform::{LinearTransform, Rotated};
 pub use num_complex::Complex64;

@@ -4,30 +4,24 @@ use crate::buffer::Buffer;
 use crate::ring::NttTable;
 use rayon::prelude::*;
 
-/// Limb after limb, N words each, residues in [0, q_i).
+/// Limbs of N words each, residues in [0, q_i).
 pub struct Limbs {
     n: usize,
-    count: usize,
-    words: Buffer,
+    limbs: Vec<Buffer>,
 }
 
 impl Limbs {
     /// `count` limbs of unspecified content.
     pub fn dirty(n: usize, count: usize) -> Self {
-        Self {
-            n,
-            count,
-            words: Buffer::dirty(n * count),
-        }
+        let limbs = (0..count).map(|_| Buffer::dirty(n)).collect();
+        Self { n, limbs }
     }
 
     /// `count` limbs of zeros.
     pub fn zeroed(n: usize, count: usize) -> Self {
-        Self {
-            n,
-            count,
-            words: Buffer::zeroed(n * count),
-        }
+        let mut out = Self::dirty(n, count);
+        out.par_iter_mut().for_each(|limb| limb.fill(0));
+        out
     }
 
     /// Ring degree N.
@@ -37,44 +31,43 @@ impl Limbs {
 
     /// Number of limbs.
     pub fn count(&self) -> usize {
-        self.count
+        self.limbs.len()
     }
 
-    /// Forgets all but the first `count` limbs; their memory stays with the buffer.
+    /// Drops all but the first `count` limbs.
     pub fn truncate(&mut self, count: usize) {
-        self.count = self.count.min(count);
+        self.limbs.truncate(count);
     }
 
     /// Limb `i`.
     pub fn limb(&self, i: usize) -> &[u64] {
-        debug_assert!(i < self.count);
-        &self.words[i * self.n..(i + 1) * self.n]
+        &self.limbs[i]
     }
 
     /// Limb `i`.
     pub fn limb_mut(&mut self, i: usize) -> &mut [u64] {
-        &mut self.words[i * self.n..(i + 1) * self.n]
+        &mut self.limbs[i]
     }
 
     /// Limbs in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u64]> {
-        self.words[..self.count * self.n].chunks_exact(self.n)
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u64]> {
+        self.limbs.iter().map(|limb| &**limb)
     }
 
     /// Limbs in order, in parallel.
-    pub fn par_iter_mut(&mut self) -> rayon::slice::ChunksExactMut<'_, u64> {
-        self.words[..self.count * self.n].par_chunks_exact_mut(self.n)
+    pub fn par_iter_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [u64]> {
+        self.limbs.par_iter_mut().map(|limb| &mut **limb)
     }
 
     /// Limbs in order.
-    pub fn iter_mut(&mut self) -> std::slice::ChunksExactMut<'_, u64> {
-        self.words[..self.count * self.n].chunks_exact_mut(self.n)
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [u64]> {
+        self.limbs.iter_mut().map(|limb| &mut **limb)
     }
 }
 
 impl Clone for Limbs {
     fn clone(&self) -> Self {
-        let mut copy = Self::dirty(self.n, self.count);
+        let mut copy = Self::dirty(self.n, self.count());
         copy.par_iter_mut()
             .enumerate()
             .for_each(|(i, limb)| limb.copy_from_slice(self.limb(i)));

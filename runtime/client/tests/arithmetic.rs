@@ -126,6 +126,79 @@ fn linear_transforms() {
     }
 }
 
+/// Real matrices between tensors of three and two parts, against their definition.
+#[test]
+fn transforms_of_several_parts() {
+    let giant = 8;
+    // For each part of the result its diagonals (part, offset); an odd number, none, and more than are
+    // multiplied at once.
+    let maps: [Vec<(usize, usize)>; 3] = [
+        vec![(0, 0), (0, 3), (2, 3), (1, 9), (2, 16), (2, 507), (0, 507)],
+        vec![],
+        (0..3).flat_map(|p| (0..60).map(move |d| (p, d))).collect(),
+    ];
+    let bench = Bench::new(
+        &(1..8)
+            .chain((8..64).step_by(8))
+            .chain([504])
+            .collect::<Vec<_>>(),
+    );
+    let (e, context) = (&bench.e, bench.e.context());
+    let slots = context.slots();
+    let parts: Vec<Vec<f64>> = (0..3).map(|p| ramp(slots, 20 + p)).collect();
+    let diagonal = |p: usize, d: usize| ramp(slots, 31 * d + p);
+    for level in [2, 3, 8] {
+        // One part stands above the level.
+        let inputs: Vec<_> = (0..3)
+            .map(|p| bench.encrypt(&parts[p], level + p % 2))
+            .collect();
+        let q = context.q(level).value() as f64;
+        let encode = |map: &[(usize, usize)]| {
+            let diagonals = map.iter().map(|&(p, d)| ((p, d), diagonal(p, d)));
+            LinearTransform::real(context, diagonals, giant, level, q).unwrap()
+        };
+        let babies = maps
+            .iter()
+            .flatten()
+            .map(|&(p, d)| (p, d % giant))
+            .collect();
+        // Hoisted once for few diagonals, twice for many.
+        let prepared = [1, 1000].map(|count| e.prepare(&inputs, &babies, level, count).unwrap());
+        for map in &maps {
+            let mut expected = vec![0.0; slots];
+            for &(p, d) in map {
+                let values = diagonal(p, d);
+                (0..slots).for_each(|s| expected[s] += values[s] * parts[p][(s + d) % slots]);
+            }
+            let transform = encode(map);
+            let mut results = vec![e.transform_parts(&transform, &inputs).unwrap()];
+            results.extend(prepared.each_ref().map(|r| e.apply(r, &transform).unwrap()));
+            for got in results {
+                assert_eq!((got.level(), got.scale()), (level - 1, inputs[0].scale()));
+                bench.check("transform of parts", &got, &expected, -12.0);
+            }
+        }
+        let missing = encode(&[(0, 7 * giant + 1), (3, 0)]);
+        assert!(
+            e.transform_parts(&missing, &inputs).is_err(),
+            "there is no part 3"
+        );
+        assert!(
+            e.apply(&prepared[0], &missing).is_err(),
+            "part 3 was not prepared"
+        );
+    }
+    let level = context.top();
+    let low = encode_identity(context, level);
+    let x = bench.encrypt(&parts[0], level - 1);
+    assert!(e.transform(&low, &x).is_err(), "the operand is too low");
+}
+
+fn encode_identity(context: &hecc_ckks::Context, level: usize) -> LinearTransform {
+    let ones = vec![1.0; context.slots()];
+    LinearTransform::real(context, [((0, 0), ones)], 1, level, 1e9).unwrap()
+}
+
 #[test]
 fn chebyshev_series() {
     let bench = Bench::new(&[]);

@@ -1,6 +1,7 @@
 //! The Galois automorphisms X -> X^g of Z_q[X]/(X^N + 1), g odd.
 
 use super::Modulus;
+use super::lanes::Lanes;
 use super::simd::simd;
 
 /// X -> X^g on evaluations in the order of [`super::NttTable::forward`]: a permutation of the slots.
@@ -60,6 +61,12 @@ impl NttPermutation {
         permute(&self.blocks, &self.within, src, dst);
     }
 
+    /// `dst` += X -> X^g of `src`.
+    pub fn apply_add(&self, m: &Modulus, src: &[u64], dst: &mut [u64]) {
+        assert!(src.len() == 1 << self.log_n && dst.len() == 1 << self.log_n);
+        permute_add(m, &self.blocks, &self.within, src, dst);
+    }
+
     /// X -> X^(1/g).
     pub fn inverse(&self) -> Self {
         // Newton: g is its own inverse mod 8, and each step doubles the number of correct low bits.
@@ -76,6 +83,17 @@ simd! {
         let src = src.as_chunks::<8>().0;
         for (to, &block) in dst.as_chunks_mut::<8>().0.iter_mut().zip(blocks) {
             s.permute(&src[(block >> 3) as usize], &within[(block & 7) as usize], to);
+        }
+    }
+
+    fn permute_add(s, m: &Modulus, blocks: &[u32], within: &[[u64; 8]; 8], src: &[u64], dst: &mut [u64]) {
+        let (src, l) = (src.as_chunks::<8>().0, Lanes::new(s, m));
+        for (to, &block) in dst.as_chunks_mut::<8>().0.iter_mut().zip(blocks) {
+            let mut turned = [0; 8];
+            s.permute(&src[(block >> 3) as usize], &within[(block & 7) as usize], &mut turned);
+            for (x, y) in s.chunks_mut(to).0.iter_mut().zip(s.chunks(&turned).0) {
+                s.store(x, l.add(s.load(x), s.load(y)));
+            }
         }
     }
 }

@@ -73,6 +73,32 @@ simd! {
         });
     }
 
+    /// Of values `low` and the values `high` that mirror them (the last belongs to the first of `low`): sums
+    /// low + mirrored high, and differences (low - mirrored high) w for a residue w, each in the order of `low` and
+    /// mirrored. Lengths are multiples of 8.
+    pub fn unfold(
+        s, m: &Modulus, w: u64, low: &[u64], high: &[u64], sums: [&mut [u64]; 2], differences: [&mut [u64]; 2],
+    ) {
+        let (len, l) = (low.len(), Lanes::new(s, m));
+        assert!(len.is_multiple_of(8) && high.len() == len);
+        assert!(sums.iter().chain(&differences).all(|out| out.len() == len));
+        let (w, w_shoup) = (s.splat(w), s.splat(m.shoup(w)));
+        let [sums, mirrored_sums] = sums.map(|out| s.chunks_mut(out).0);
+        let [differences, mirrored_differences] = differences.map(|out| s.chunks_mut(out).0);
+        let (low, high) = (s.chunks(low).0, s.chunks(high).0);
+        for (i, x) in low.iter().enumerate() {
+            let j = low.len() - 1 - i;
+            let (x, y) = (s.load(x), s.reverse(s.load(&high[j])));
+            let sum = l.add(x, y);
+            let difference = s.sub(s.add(x, l.q), y);
+            let difference = l.reduce_from_2q(l.mul_shoup_lazy(difference, w, w_shoup));
+            s.store(&mut sums[i], sum);
+            s.store(&mut differences[i], difference);
+            s.store(&mut mirrored_sums[j], s.reverse(sum));
+            s.store(&mut mirrored_differences[j], s.reverse(difference));
+        }
+    }
+
     /// dst = src mod q, of any words.
     pub fn reduce_into(s, m: &Modulus, src: &[u64], dst: &mut [u64]) {
         if m.value() < LEAST_LANE_MODULUS {

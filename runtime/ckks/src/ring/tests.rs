@@ -105,6 +105,17 @@ mod suites {
             after(a, |a| sub_mul_scalar(m, a, b, w)),
             zip2(a, b, |x, y| m.mul(m.sub(x, y), w))
         );
+        let len = a.len() / 8 * 8;
+        let (low, high) = (&a[..len], &b[..len]);
+        let mut outs: [Vec<u64>; 4] = std::array::from_fn(|_| vec![0; len]);
+        let [s0, s1, d0, d1] = outs.each_mut().map(|out| &mut out[..]);
+        unfold(m, w, low, high, [s0, s1], [d0, d1]);
+        let mirrored = |x: &[u64]| x.iter().rev().copied().collect::<Vec<_>>();
+        let sums = zip2(low, &mirrored(high), |x, y| m.add(x, y));
+        let differences = zip2(low, &mirrored(high), |x, y| m.mul(m.sub(x, y), w));
+        assert_eq!(outs[1], mirrored(&sums));
+        assert_eq!(outs[3], mirrored(&differences));
+        assert_eq!([&outs[0], &outs[2]], [&sums, &differences]);
     }
 
     fn check_reductions(m: &Modulus, from: &Modulus, words: &[u64], x: &[u64]) {
@@ -295,6 +306,8 @@ mod suites {
             permutation.apply(&evaluations, &mut moved);
             permutation.inverse().apply(&moved, &mut back);
             assert_eq!(back, evaluations);
+            let sum = after(&a, |a| permutation.apply_add(&m, &evaluations, a));
+            assert_eq!(sum, zip2(&a, &moved, |x, y| m.add(x, y)));
             let mut expected = a.clone();
             automorphism_coeffs(&m, galois, &a, &mut expected);
             table.inverse(&mut moved);

@@ -144,6 +144,7 @@ impl Simd for Avx2 {
         fn order(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
             (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y))
         }
+        fn reverse(x: __m256i) -> __m256i { _mm256_permute4x64_epi64::<0x1b>(x) }
         fn load_cyclic<const B: usize>(from: &[u64]) -> __m256i {
             let from = from[..4 / B].as_ptr();
             match B {

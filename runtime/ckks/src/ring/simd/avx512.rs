@@ -135,6 +135,7 @@ impl Simd for Avx512 {
         fn order(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
             (pick(x, y, [0, 8, 4, 12, 2, 10, 6, 14]), pick(x, y, [1, 9, 5, 13, 3, 11, 7, 15]))
         }
+        fn reverse(x: __m512i) -> __m512i { pick(x, x, [7, 6, 5, 4, 3, 2, 1, 0]) }
         fn load_cyclic<const B: usize>(from: &[u64]) -> __m512i {
             let from = from[..8 / B].as_ptr();
             match B {

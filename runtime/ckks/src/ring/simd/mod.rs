@@ -84,6 +84,8 @@ pub(super) trait Simd: Copy {
     fn order(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
     /// The first LANES / B words, again and again.
     fn load_cyclic<const B: usize>(self, from: &[u64]) -> Self::V;
+    /// The lanes in the opposite order.
+    fn reverse(self, x: Self::V) -> Self::V;
     /// Nothing, but the compiler has all of `v` at hand before what follows: it may not take one vector through many
     /// layers before the next.
     #[inline(always)]

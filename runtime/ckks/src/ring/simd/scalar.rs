@@ -147,6 +147,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn reverse(self, x: u64) -> u64 {
+        x
+    }
+
+    #[inline(always)]
     fn load_cyclic<const B: usize>(self, from: &[u64]) -> u64 {
         from[0]
     }

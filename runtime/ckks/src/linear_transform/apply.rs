@@ -1,0 +1,372 @@
+//! Sums over the diagonals, rotations of the sums, and one division at the end.
+
+use super::hoisting::{Hoisted, Rotated, Step, common_scale};
+use super::{Block, Diagonals, LinearTransform};
+use crate::buffer::Buffer;
+use crate::ciphertext::Ciphertext;
+use crate::evaluator::Evaluator;
+use crate::poly::{Evaluations, Limbs};
+use crate::ring::{Modulus, NttTable, kernels};
+use crate::{Context, Error};
+use rayon::prelude::*;
+
+/// Words of every rotation that stay in L2 while all diagonals stream past: 16 rotations of two
+/// halves take 256 KiB of the 1 MiB.
+const TILE: usize = 1024;
+
+/// The same where two tiles that mirror each other go together, each with its diagonals.
+const FOLDED_TILE: usize = 512;
+
+/// Diagonals of a block that are multiplied at once, at most 2^10: 64 are 16 MiB of transforms at
+/// N = 2^16.
+const GROUP: usize = 64;
+
+/// The rotations that a transform multiplies, in its order.
+enum Operands<'a> {
+    /// All limbs at hand.
+    Stored(Vec<&'a [Limbs; 2]>),
+    /// Made limb by limb.
+    Hoisted(Hoisted<'a>),
+}
+
+impl Operands<'_> {
+    /// Limb `i` of both halves of each.
+    fn with_limb(&self, n: usize, i: usize, f: impl FnOnce(&[[&[u64]; 2]])) {
+        match self {
+            Operands::Stored(halves) => {
+                let limbs: Vec<_> = halves
+                    .iter()
+                    .map(|[half0, half1]| [half0.limb(i), half1.limb(i)])
+                    .collect();
+                f(&limbs);
+            }
+            Operands::Hoisted(hoisted) => {
+                let made: Vec<[Buffer; 2]> = (0..hoisted.len())
+                    .map(|k| {
+                        let mut out = [(); 2].map(|()| Buffer::dirty(n));
+                        hoisted.limb(k, i, out.each_mut().map(|half| &mut **half));
+                        out
+                    })
+                    .collect();
+                let limbs: Vec<_> = made
+                    .iter()
+                    .map(|[half0, half1]| [&**half0, &**half1])
+                    .collect();
+                f(&limbs);
+            }
+        }
+    }
+}
+
+impl Evaluator {
+    /// Applies a transform of one ciphertext and rescales: one level below the transform's, scale
+    /// times the transform's / the prime. The operand may be above the transform's level.
+    ///
+    /// # Errors
+    /// When the ciphertext is below the transform's level, or a rotation key is missing.
+    pub fn transform(
+        &self,
+        transform: &LinearTransform,
+        x: &Ciphertext,
+    ) -> Result<Ciphertext, Error> {
+        self.transform_parts(transform, std::slice::from_ref(x))
+    }
+
+    /// Applies a transform of the parts `inputs` and rescales. For several transforms of the same
+    /// parts see [`Evaluator::prepare`].
+    ///
+    /// # Errors
+    /// When a part is missing or below the transform's level, scales differ, or a rotation key is
+    /// missing.
+    pub fn transform_parts(
+        &self,
+        transform: &LinearTransform,
+        inputs: &[Ciphertext],
+    ) -> Result<Ciphertext, Error> {
+        let (operands, level) = (&transform.operands, transform.level);
+        let specials = match transform.diagonals {
+            Diagonals::Lifted(specials, _) => specials,
+            Diagonals::Folded(_) => {
+                self.hoisted_specials(operands, level, transform.diagonals.len())
+            }
+        };
+        if specials == 0 {
+            let rotated = self.prepare_at(inputs, operands.clone(), level, 0)?;
+            return self.apply(&rotated, transform);
+        }
+        let scale = common_scale(inputs)?;
+        let operands = Operands::Hoisted(self.hoist(inputs, operands, level)?);
+        self.multiply(transform, specials, scale, operands)
+    }
+
+    /// Applies a transform to rotations made for it, and rescales: one level below the transform's,
+    /// scale times the transform's / the prime.
+    ///
+    /// # Errors
+    /// When the rotations are at another level, hoisted otherwise, or lack one that the transform
+    /// uses; when a rotation key is missing.
+    pub fn apply(
+        &self,
+        rotated: &Rotated,
+        transform: &LinearTransform,
+    ) -> Result<Ciphertext, Error> {
+        let level = transform.level;
+        if rotated.level != level {
+            return Err(Error::Level {
+                operation: "apply",
+                expected: format!("rotations at level {level}"),
+                got: rotated.level,
+            });
+        }
+        if let Diagonals::Lifted(specials, _) = transform.diagonals
+            && specials != rotated.specials
+        {
+            return Err(Error::Parameters(format!(
+                "diagonals modulo {specials} special primes, rotations modulo {}",
+                rotated.specials
+            )));
+        }
+        let operands = transform
+            .operands
+            .iter()
+            .map(|operand| match rotated.operands.binary_search(operand) {
+                Ok(k) => Ok(&rotated.halves[k]),
+                Err(_) => Err(Error::Parameters(format!(
+                    "part {} rotated by {} was not prepared",
+                    operand.0, operand.1
+                ))),
+            })
+            .collect::<Result<_, _>>()?;
+        let operands = Operands::Stored(operands);
+        self.multiply(transform, rotated.specials, rotated.scale, operands)
+    }
+
+    fn multiply(
+        &self,
+        transform: &LinearTransform,
+        specials: usize,
+        scale: f64,
+        operands: Operands<'_>,
+    ) -> Result<Ciphertext, Error> {
+        let (context, level) = (self.context(), transform.level);
+        let (n, all) = (context.n(), context.specials());
+        let scale = scale * transform.scale / context.q(level).value() as f64;
+        if transform.blocks.is_empty() {
+            let zero = || Evaluations(Limbs::zeroed(n, level));
+            return Ok(Ciphertext::new(zero(), zero(), scale));
+        }
+        let steps = transform
+            .blocks
+            .iter()
+            .map(|block| self.step(block.giant, level))
+            .collect::<Result<Vec<_>, _>>()?;
+        let sums = inner_sums(context, transform, specials, &operands);
+        drop(operands);
+        let mut out = [(); 2].map(|()| Limbs::zeroed(n, level + 1 + all));
+        for (step, sum) in steps.iter().zip(sums) {
+            match step {
+                None => add(context, &mut out, &sum, level, specials),
+                Some(step) => add_rotated(context, &mut out, sum, step, level, specials),
+            }
+        }
+        let [c0, c1] = out.map(|half| context.divide(half, level, 1, all));
+        Ok(Ciphertext::new(c0, c1, scale))
+    }
+}
+
+/// Adds a sum modulo Q and `specials` special primes to `out`, which is modulo Q P and times P.
+fn add(context: &Context, out: &mut [Limbs; 2], sum: &[Limbs; 2], level: usize, specials: usize) {
+    let all = context.specials();
+    for (out, sum) in out.iter_mut().zip(sum) {
+        out.par_iter_mut()
+            .zip(context.basis(level, specials))
+            .enumerate()
+            .for_each(|(i, (limb, table))| {
+                let m = table.modulus();
+                if specials > 0 {
+                    kernels::add_assign(m, limb, sum.limb(i));
+                } else {
+                    let p = context.special_product(m, all);
+                    kernels::mul_scalar_add_assign(m, limb, sum.limb(i), p);
+                }
+            });
+    }
+}
+
+/// Adds a rotated sum: its second half divided by P if it has special primes, decomposed, multiplied
+/// by the key, and the automorphism at last.
+fn add_rotated(
+    context: &Context,
+    out: &mut [Limbs; 2],
+    [u0, u1]: [Limbs; 2],
+    step: &Step<'_>,
+    level: usize,
+    specials: usize,
+) {
+    let (n, all) = (context.n(), context.specials());
+    let c1 = context.divide(u1, level, 0, specials);
+    let digits = context.decompose(&c1, level, all);
+    drop(c1);
+    let [out0, out1] = out;
+    out0.par_iter_mut()
+        .zip(out1.par_iter_mut())
+        .zip(context.basis(level, all))
+        .enumerate()
+        .for_each(|(i, ((out0, out1), table))| {
+            let m = table.modulus();
+            let [mut t0, mut t1] = [(); 2].map(|()| Buffer::dirty(n));
+            context.key_product_limb(&digits, step.key, level, i, m, &mut t0, &mut t1);
+            if specials > 0 {
+                kernels::add_assign(m, &mut t0, u0.limb(i));
+            } else if i <= level {
+                let p = context.special_product(m, all);
+                kernels::mul_scalar_add_assign(m, &mut t0, u0.limb(i), p);
+            }
+            step.permutation.apply_add(m, &t0, out0);
+            step.permutation.apply_add(m, &t1, out1);
+        });
+}
+
+/// For each block the sum over its diagonals, modulo Q and `specials` special primes: limb by limb,
+/// so that all rotations of one limb stay in cache while the diagonals stream past.
+fn inner_sums(
+    context: &Context,
+    transform: &LinearTransform,
+    specials: usize,
+    operands: &Operands<'_>,
+) -> Vec<[Limbs; 2]> {
+    let (n, basis) = (context.n(), context.basis(transform.level, specials));
+    let mut sums: Vec<[Limbs; 2]> = transform
+        .blocks
+        .iter()
+        .map(|_| [(); 2].map(|()| Limbs::dirty(n, basis.len())))
+        .collect();
+    let mut jobs: Vec<Vec<[&mut [u64]; 2]>> = basis
+        .iter()
+        .map(|_| Vec::with_capacity(sums.len()))
+        .collect();
+    for [sum0, sum1] in &mut sums {
+        for (job, (limb0, limb1)) in jobs.iter_mut().zip(sum0.iter_mut().zip(sum1.iter_mut())) {
+            job.push([limb0, limb1]);
+        }
+    }
+    jobs.into_par_iter().enumerate().for_each(|(i, sums)| {
+        operands.with_limb(n, i, |operands| match &transform.diagonals {
+            Diagonals::Lifted(_, plain) => {
+                multiply_lifted(basis[i], &transform.blocks, i, plain, operands, sums);
+            }
+            Diagonals::Folded(pairs) => {
+                multiply_folded(basis[i], &transform.blocks, pairs, operands, sums);
+            }
+        });
+    });
+    sums
+}
+
+/// One limb of every block's sum, from that limb of every rotation and diagonal.
+fn multiply_lifted(
+    table: &NttTable,
+    blocks: &[Block],
+    i: usize,
+    plain: &[Evaluations],
+    operands: &[[&[u64]; 2]],
+    mut sums: Vec<[&mut [u64]; 2]>,
+) {
+    let n = 1 << table.log_n();
+    for start in (0..n).step_by(TILE) {
+        let tile = start..n.min(start + TILE);
+        for (block, [sum0, sum1]) in blocks.iter().zip(&mut sums) {
+            let (sum0, sum1) = (&mut sum0[tile.clone()], &mut sum1[tile.clone()]);
+            let plain = &plain[block.first..][..block.operands.len()];
+            let groups = block.operands.chunks(GROUP).zip(plain.chunks(GROUP));
+            for (group, (operands_of_group, plain)) in groups.enumerate() {
+                let terms: Vec<_> = operands_of_group
+                    .iter()
+                    .zip(plain)
+                    .map(|(&operand, plain)| {
+                        let [r0, r1] = operands[operand].map(|half| &half[tile.clone()]);
+                        (&plain.0.limb(i)[tile.clone()], r0, r1)
+                    })
+                    .collect();
+                dot_pair(table.modulus(), group > 0, &terms, sum0, sum1);
+            }
+        }
+    }
+}
+
+/// out0 (+)= sum of s x and out1 (+)= sum of s y over the terms (s, x, y).
+fn dot_pair(
+    m: &Modulus,
+    add: bool,
+    terms: &[(&[u64], &[u64], &[u64])],
+    out0: &mut [u64],
+    out1: &mut [u64],
+) {
+    if add {
+        kernels::dot_pair_add(m, terms, out0, out1);
+    } else {
+        kernels::dot_pair(m, terms, out0, out1);
+    }
+}
+
+/// As [`multiply_lifted`], from the integers of pairs of diagonals.
+///
+/// With u = v + i w, slot j of the transform of u's polynomial and the slot N - 1 - j of the
+/// conjugate root: their sum is twice v, their difference 2 i w, in both slots; for w the difference
+/// is divided by i, the value of X^(N/2) in the lower half of the slots.
+fn multiply_folded(
+    table: &NttTable,
+    blocks: &[Block],
+    pairs: &[Buffer],
+    operands: &[[&[u64]; 2]],
+    sums: Vec<[&mut [u64]; 2]>,
+) {
+    let m = table.modulus();
+    let n = 1 << table.log_n();
+    let minus_i = m.neg(m.pow_vartime(table.root(), n as u64 / 2));
+    let width = FOLDED_TILE.min(n / 2);
+    // Transforms of the pairs of this group; its first may be the last of the group before.
+    let mut lifted: Vec<(usize, Buffer)> = Vec::new();
+    let mut unfolded: Vec<Buffer> = Vec::new();
+    for (block, [sum0, sum1]) in blocks.iter().zip(sums) {
+        for (group, rotations) in block.operands.chunks(GROUP).enumerate() {
+            let first = block.first + group * GROUP;
+            let diagonals = first..first + rotations.len();
+            let needed = first / 2..diagonals.end.div_ceil(2);
+            lifted.retain(|(pair, _)| needed.contains(pair));
+            for pair in needed.clone().skip(lifted.len()) {
+                let mut limb = Buffer::dirty(n);
+                table.forward_from_i64(bytemuck::cast_slice(&pairs[pair]), &mut limb);
+                lifted.push((pair, limb));
+            }
+            // For each pair: of the first diagonal the tile and its mirror image, then of the second.
+            unfolded.resize_with(unfolded.len().max(lifted.len()), || {
+                Buffer::dirty(4 * width)
+            });
+            for start in (0..n / 2).step_by(width) {
+                let low = start..start + width;
+                let high = n - low.end..n - low.start;
+                for ((_, limb), out) in lifted.iter().zip(&mut unfolded) {
+                    let (v, w) = out.split_at_mut(2 * width);
+                    let (limb_low, limb_high) = (&limb[low.clone()], &limb[high.clone()]);
+                    let [v, w] = [v, w].map(|out| out.split_at_mut(width).into());
+                    kernels::unfold(m, minus_i, limb_low, limb_high, v, w);
+                }
+                for (k, tile) in [low, high].into_iter().enumerate() {
+                    let terms: Vec<_> = rotations
+                        .iter()
+                        .zip(diagonals.clone())
+                        .map(|(&operand, diagonal)| {
+                            let at = (2 * (diagonal % 2) + k) * width;
+                            let plain = &unfolded[diagonal / 2 - needed.start][at..][..width];
+                            let [r0, r1] = operands[operand].map(|half| &half[tile.clone()]);
+                            (plain, r0, r1)
+                        })
+                        .collect();
+                    let (sum0, sum1) = (&mut sum0[tile.clone()], &mut sum1[tile.clone()]);
+                    dot_pair(m, group > 0, &terms, sum0, sum1);
+                }
+            }
+        }
+    }
+}
