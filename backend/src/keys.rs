@@ -1,43 +1,56 @@
 //! The evaluation keys a program needs, each at the highest level it is used at.
 //!
-//! A key used at 4 limbs is generated at 4 limbs: a twelfth of the bytes of one at the top.
+//! A key used at 4 limbs is generated at 4 limbs: a twelfth of the bytes of one at the top. Operands are
+//! dropped before an operator runs, so its keys are needed at the level where it takes them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hecc_ir::linear::Offsets;
-use hecc_ir::params::Parameters;
+use hecc_ir::params::{Parameters, depth};
 use hecc_ir::plan::{KeyManifest, RotationKey};
-use hecc_ir::program::{Op, Program};
+use hecc_ir::program::{Node, Op, Program};
 
 /// Offsets of each map's diagonals, in the order of [`Program::maps`].
 pub type MapOffsets = Vec<Offsets>;
 
-/// The manifest of `program`: rotations of maps, folds and bootstraps merged.
+/// The level at which a node takes its operands. A verified program activates only with a bootstrap.
+pub fn enters_at(node: &Node, parameters: &Parameters) -> usize {
+    node.enters_at(parameters).unwrap_or(node.level)
+}
+
+/// The manifest of `program`: rotations of maps, folds and bootstraps merged, products of all kinds.
 pub fn manifest(program: &Program, parameters: &Parameters, offsets: &MapOffsets) -> KeyManifest {
     let mut rotations = Rotations::default();
+    let mut keys = KeyManifest::default();
     for node in &program.nodes {
-        if let Op::Linear { x, map } = node.op {
-            let giant = program.maps[map].giant;
-            rotations.baby_giant(&offsets[map].offsets, giant, program.nodes[x].level);
-            for &step in &offsets[map].folds {
-                rotations.need(step, node.level);
+        let level = enters_at(node, parameters);
+        match &node.op {
+            Op::Input | Op::MulConst { .. } | Op::Add { .. } => {}
+            Op::Linear { map, .. } => {
+                for steps in offsets[*map].rotations(program.maps[*map].giant) {
+                    rotations.need(steps, level);
+                }
+                for &steps in &offsets[*map].folds {
+                    rotations.need(steps, node.level);
+                }
             }
+            Op::Mul { .. } => keys.relinearisation = keys.relinearisation.max(Some(level)),
+            Op::Polynomial { coefficients, .. } => {
+                // A line multiplies by a constant only.
+                if depth(coefficients.len() - 1) > 1 {
+                    keys.relinearisation = keys.relinearisation.max(Some(level));
+                }
+            }
+            Op::Activate { .. } => keys.encapsulation = true,
         }
     }
-    let mut keys = KeyManifest::default();
-    if program
-        .nodes
-        .iter()
-        .any(|node| matches!(node.op, Op::Activate { .. }))
-    {
+    if keys.encapsulation {
         for key in parameters.bootstrap_rotations() {
             rotations.need(key.steps, key.level);
         }
         // The first products come right after coefficients-to-slots, which real parts follow.
-        let after = parameters.top() - parameters.bootstrap.cts.len();
-        keys.conjugation = Some(after);
-        keys.relinearisation = Some(after);
-        keys.encapsulation = true;
+        keys.conjugation = parameters.bootstrap_products();
+        keys.relinearisation = keys.relinearisation.max(keys.conjugation);
     }
     keys.rotations = rotations
         .0
@@ -55,13 +68,6 @@ impl Rotations {
         if steps != 0 {
             let highest = self.0.entry(steps).or_insert(level);
             *highest = level.max(*highest);
-        }
-    }
-
-    fn baby_giant(&mut self, offsets: &BTreeSet<usize>, giant: usize, level: usize) {
-        for offset in offsets {
-            self.need(offset % giant, level);
-            self.need(offset - offset % giant, level);
         }
     }
 }

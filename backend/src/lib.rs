@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod bootstrappers;
 mod keys;
+mod memory;
 mod predict;
 
 use std::collections::BTreeSet;
 
+use hecc_ir::costs::CostTable;
 use hecc_ir::linear::Offsets;
 use hecc_ir::params::Parameters;
-use hecc_ir::plan::{Plan, Preprocess};
+use hecc_ir::plan::{KeyCertificate, Plan, Preprocess};
 use hecc_ir::program::{Op, Program};
 use hecc_ir::security;
 
@@ -27,17 +30,28 @@ pub enum BackendError {
     /// The images described do not fit the network's input.
     #[error("preprocessing: {0}")]
     Preprocess(String),
-    /// Parameters below 128 bits that nobody accepted.
+    /// A target that no table has.
+    #[error("a target of {0} bits of security; ask for one of {LEVELS:?}", LEVELS = security::LEVELS)]
+    Target(u32),
+    /// Parameters below the target that nobody accepted.
     #[error(
-        "{key}: log2(QP) = {log_qp:.0} in the ring 2^{log_n} is below 128 bits of security; allow insecure parameters to use it in tests"
+        "{key} ({secret}): log2(QP) = {log_qp:.0} in the ring 2^{log_n} is worth {bits:.0} bits of security, {target} are asked for; {way_out}"
     )]
     Insecure {
         /// Kind of key.
         key: String,
+        /// What it encrypts under.
+        secret: String,
         /// log2 of the ring degree.
         log_n: u32,
         /// log2 of the modulus it lives in.
         log_qp: f64,
+        /// Bits of security.
+        bits: f64,
+        /// Bits asked for.
+        target: u32,
+        /// What can be done.
+        way_out: &'static str,
     },
     /// The independent checker refused the plan: a bug of the compiler.
     #[error("the plan does not pass its checker: {0}; this is a bug of hecc, please report it")]
@@ -45,45 +59,75 @@ pub enum BackendError {
 }
 
 /// Makes the plan of a verified program: keys at the levels they are used at, the certificate of every
-/// key, predicted seconds; then lets the independent checker judge it.
+/// key against `target_security` (one of [`security::LEVELS`]), what an evaluation will take by `costs`;
+/// then lets the independent checker judge it.
 ///
 /// # Errors
 /// See [`BackendError`].
 pub fn emit(
     program: Program,
     parameters: Parameters,
+    target_security: u32,
     allow_insecure: bool,
     model: &str,
     preprocess: Preprocess,
+    costs: &CostTable,
 ) -> Result<Plan, BackendError> {
+    if !security::LEVELS.contains(&target_security) {
+        return Err(BackendError::Target(target_security));
+    }
     check_preprocess(&program, &preprocess)?;
     let offsets = offsets(&program)?;
     let keys = keys::manifest(&program, &parameters, &offsets);
     let certificate = security::certificate(&parameters, &keys);
-    let weakest = certificate
+    let weak: Vec<_> = certificate
         .iter()
-        .min_by(|a, b| a.security.total_cmp(&b.security));
-    let insecure = weakest.is_some_and(|key| key.security < security::TARGET);
-    if let Some(key) = weakest.filter(|_| insecure && !allow_insecure) {
-        return Err(BackendError::Insecure {
-            key: key.key.clone(),
-            log_n: key.log_n,
-            log_qp: key.log_qp,
-        });
+        .filter(|key| key.security < f64::from(target_security))
+        .collect();
+    let insecure = !weak.is_empty();
+    if !allow_insecure {
+        // What no ring can mend comes first.
+        let weakest = weak.iter().min_by(|a, b| a.security.total_cmp(&b.security));
+        if let Some(key) = weak.iter().find(|key| hopeless(key)).or(weakest) {
+            return Err(insecure_key(key, target_security));
+        }
     }
-    let predicted_seconds = predict::seconds(&program, &parameters, &offsets);
+    let prediction = predict::predict(&program, &parameters, &offsets, &keys, costs);
     let plan = Plan {
         model: model.to_string(),
         parameters,
+        target_security,
         insecure,
         certificate,
         preprocess,
         program,
         keys,
-        predicted_seconds,
+        prediction,
     };
     hecc_ir::checker::check(&plan).map_err(|e| BackendError::Check(e.to_string()))?;
     Ok(plan)
+}
+
+/// The key to a sparse secret is as good as it gets at 128 bits.
+fn hopeless(key: &KeyCertificate) -> bool {
+    key.secret.starts_with("sparse") && key.security >= 128.0
+}
+
+fn insecure_key(key: &KeyCertificate, target: u32) -> BackendError {
+    BackendError::Insecure {
+        key: key.key.clone(),
+        secret: key.secret.clone(),
+        log_n: key.log_n,
+        log_qp: key.log_qp,
+        bits: key.security,
+        target,
+        way_out: match hopeless(key) {
+            true => {
+                "every bootstrap needs this key: only a plan without one can reach the target, else ask for 128 bits"
+            }
+            false => "use a larger ring or a shorter chain, or allow insecure parameters in tests",
+        },
+    }
 }
 
 /// Offsets of the diagonals of every map, in the order of [`Program::maps`].
