@@ -32,13 +32,13 @@ pub use steps::{Steps, baby_giant, best_giant};
 /// Most stages of a map.
 pub const MAX_STAGES: usize = 16;
 /// Most entries of a matrix that is stored.
-const MAX_STORED: usize = 1 << 24;
+pub const MAX_STORED: usize = 1 << 24;
 /// Most entries times output copies that are visited.
-const MAX_VISITED: usize = 1 << 28;
+pub const MAX_VISITED: usize = 1 << 28;
 /// Most elements between two stages.
 const MAX_BETWEEN: usize = 1 << 22;
 /// Most values of all diagonals together: 4 GiB.
-const MAX_VALUES: usize = 1 << 29;
+pub const MAX_VALUES: usize = 1 << 29;
 
 /// Where a diagonal leads: from one part of the input, rotated, to one part of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

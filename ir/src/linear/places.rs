@@ -38,12 +38,12 @@ impl Places {
         let numbers = &mut self.numbers[place.output * self.inputs + place.input];
         match numbers.get(place.offset) {
             Some(&number) if number != Self::NONE => return Some(number),
+            _ if self.places.len() == self.most => {
+                self.full = true;
+                return None;
+            }
             Some(_) => (),
             None => numbers.resize(self.slots, Self::NONE),
-        }
-        if self.places.len() == self.most {
-            self.full = true;
-            return None;
         }
         let number = self.places.len() as u32;
         numbers[place.offset] = number;

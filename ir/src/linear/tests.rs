@@ -290,6 +290,31 @@ fn best_giant_finds_the_shape_of_a_convolution() {
 }
 
 #[test]
+fn a_map_of_too_many_diagonals_is_an_error() {
+    let wide = Layout {
+        slots: 1 << 17,
+        ..layout(Shape::new(5000, 1, 1), 1, 1, 1, 0)
+    };
+    let map = LinearMap {
+        stages: vec![Linear::Gemm {
+            weight: vec![1.0; 5000],
+            bias: vec![0.0],
+            rows: 1,
+        }],
+        gain: 1.0,
+        bias_gain: 1.0,
+        fold: false,
+        giant: 1,
+    };
+    let one = Layout {
+        shape: Shape::new(1, 1, 1),
+        ..wide.clone()
+    };
+    let message = map.offsets(&wide, &one).unwrap_err().to_string();
+    assert_eq!(message, "a map of more than 4096 diagonals of 131072 slots");
+}
+
+#[test]
 fn mismatches_are_errors() {
     let plain = layout(Shape::new(4, 8, 8), 1, 8, 4, 0);
     let check = |stages: Vec<Linear>, fold, output: Layout, expect: &str| {
