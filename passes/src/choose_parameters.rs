@@ -1,145 +1,257 @@
-//! **choose_parameters**: the cheapest parameter set for a degree that is secure and large enough.
+//! **choose_parameters**: which parameter sets are worth a look.
 //!
-//! Does: takes the smallest ring that holds the largest tensor and whose 128-bit limit allows the chain
-//! of primes of one activation of this degree per bootstrap. Refuses a set below 128 bits unless
-//! the user allows an insecure one.
+//! Does: lists, for a ring, the chains of primes that the security table allows: with a bootstrap and
+//! some levels more than one linear map needs, or without one and as many levels as the network has;
+//! each with the special primes that its digits need. The pipeline places the network on all of them
+//! and takes the fastest.
 //!
-//! Does not: look at the graph, except for the elements of its largest tensor.
+//! Does not: look at the graph, except through the levels it takes.
 //!
-//! In: a degree in 1..=127. Out: verified parameters.
+//! In: degrees in 1..=127. Out: verified parameters at the security asked for.
 //!
-//! Depth: fixed here, 13 levels and ceil(log2(degree + 1)). Rotations: radices of the bootstrap's
-//! transforms.
+//! Depth: levels a ciphertext can have, fixed here. Rotations: radices of the bootstrap's transforms.
 //!
-//! Source: sets FBT15 and FBT16 (measured by simulation, see `ARCHITECTURE.md`); security from
-//! [2024/463]; sparse-secret encapsulation [BTH22].
+//! Precision: a rescale adds an error of N/6 over the scale, relative to a value's unit (standard
+//! deviation in a slot, dense ternary secret). Without a bootstrap the scale follows from the bits that
+//! are to be left. Sets with a bootstrap are FBT15 and FBT16, whose precision is measured.
+//!
+//! Source: [2024/463]; sparse-secret encapsulation [BTH22]; digits as in [HK20].
 //!
 //! Test: `sets_are_secure` below.
 
-use hecc_ir::nn::Shape;
-use hecc_ir::params::{Parameters, max_log_qp};
+use hecc_ir::params::{BootstrapChain, Chain, Parameters, depth};
+use hecc_ir::security::max_log_qp;
 
 use crate::PassError;
 
-/// log2 of the ring degrees of the sets, the cheapest first.
-const RINGS: [u32; 2] = [15, 16];
+/// log2 of the ring degrees of plans, the smallest first.
+pub const RINGS: [u32; 4] = [13, 14, 15, 16];
+/// The smallest ring in which a bootstrap can be secure.
+const SMALLEST_BOOTSTRAP: u32 = 15;
+/// Levels that sets with a bootstrap have for linear maps and products.
+const LEVELLED: [usize; 9] = [1, 2, 3, 4, 5, 6, 8, 10, 12];
+/// Key-switching digits tried without a bootstrap.
+const DIGITS: [usize; 8] = [1, 2, 3, 4, 5, 6, 8, 10];
+/// Bits of special primes without a bootstrap: the largest there are.
+const SPECIAL_BITS: u32 = 50;
+/// Bits by which special primes exceed a digit, so that key switching adds less noise than a rescale.
+const SPECIAL_MARGIN: u32 = 8;
+/// Bits by which q0 exceeds the scale: outputs up to 2^9 units.
+const BOTTOM_MARGIN: u32 = 10;
+/// Most primes of a chain.
+const MAX_PRIMES: usize = 60;
 
-/// Runs the pass for a graph whose largest tensor is `largest`. `insecure_ring` is the log2 of a ring
-/// degree to use whatever its security.
+/// What the user demands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constraints {
+    /// log2 of the one ring degree to use; None for any.
+    pub ring: Option<u32>,
+    /// Bits of security: 128, 192 or 256.
+    pub security: u32,
+    /// Bits left in a linear map's result without a bootstrap.
+    pub precision: u32,
+    /// Accept sets below the security.
+    pub allow_insecure: bool,
+}
+
+/// Sets for one ring, and why there are not more.
+#[derive(Clone, Debug, Default)]
+pub struct Sets {
+    /// Each at the security asked for, or accepted without.
+    pub sets: Vec<Parameters>,
+    /// What was too large, by how much.
+    pub refused: Vec<String>,
+}
+
+/// Checks the numbers a user may give.
 ///
 /// # Errors
-/// [`PassError::TooLarge`] when `largest` fits no ring, [`PassError::NoParameters`] when no ring that it
-/// fits is secure, [`PassError::Option`] for a bad `insecure_ring`.
-pub fn choose_parameters(
-    degree: usize,
-    largest: (&str, Shape),
-    insecure_ring: Option<u32>,
-    allow_insecure: bool,
-) -> Result<Parameters, PassError> {
-    let (name, shape) = largest;
-    let region = shape.elements().next_power_of_two();
-    let too_large = |slots: usize| PassError::TooLarge {
-        name: name.to_string(),
-        shape,
-        elements: shape.elements(),
-        slots,
+/// [`PassError::Option`].
+pub fn check(constraints: &Constraints) -> Result<(), PassError> {
+    let option = |name: &str, expected: &str, got: String| {
+        Err(PassError::Option {
+            name: name.to_string(),
+            expected: expected.to_string(),
+            got,
+        })
     };
-    if let Some(log_n) = insecure_ring {
-        if !(10..=16).contains(&log_n) {
-            return Err(PassError::Option {
-                name: "insecure ring".to_string(),
-                expected: "10 to 16".to_string(),
-                got: log_n.to_string(),
-            });
-        }
-        if region > 1 << (log_n - 1) {
-            return Err(too_large(1 << (log_n - 1)));
-        }
-        let parameters = Parameters::fused(log_n, degree);
-        return if allow_insecure || is_secure(&parameters) {
-            Ok(parameters)
-        } else {
-            Err(PassError::NoParameters(format!(
-                "the ring 2^{log_n} has less than 128 bits of security at log2(QP) = {:.0}; allow insecure parameters to use it in tests",
-                parameters.log_qp(parameters.top())
-            )))
+    if ![128, 192, 256].contains(&constraints.security) {
+        return option("security", "128, 192 or 256", constraints.security.to_string());
+    }
+    if !(8..=26).contains(&constraints.precision) {
+        return option("precision", "8 to 26", constraints.precision.to_string());
+    }
+    match (constraints.ring, constraints.allow_insecure) {
+        (Some(10..=12), true) | (None | Some(13..=16), _) => Ok(()),
+        (Some(ring), true) => option("ring", "10 to 16", ring.to_string()),
+        (Some(ring), false) => option("ring", "13 to 16", ring.to_string()),
+    }
+}
+
+/// Sets with a bootstrap for series of up to `degree`, in the ring 2^log_n.
+pub fn with_bootstrap(log_n: u32, degree: usize, constraints: &Constraints) -> Sets {
+    let mut found = Sets::default();
+    if log_n < SMALLEST_BOOTSTRAP && !constraints.allow_insecure {
+        return found;
+    }
+    if constraints.security > 128 && !constraints.allow_insecure {
+        found.refused.push(format!(
+            "the sparse secret of a bootstrap in the ring 2^{log_n} is worth 128 bits, not {}",
+            constraints.security
+        ));
+        return found;
+    }
+    for levels in LEVELLED {
+        let chain = |groups| Chain {
+            levelled: (levels, low_bits(log_n)),
+            bootstrap: Some(BootstrapChain {
+                p: (depth(degree), if log_n == 16 { 40 } else { 34 }),
+                cosine: if log_n == 16 { 42 } else { 35 },
+                cts_groups: groups,
+            }),
+            ..Chain::fused(log_n, degree, groups)
         };
+        // Three groups halve the work of coefficients-to-slots, for one more level.
+        let fits = found.add(&chain(3), constraints) || found.add(&chain(2), constraints);
+        if !fits {
+            break;
+        }
     }
-    let largest_ring = RINGS.iter().map(|log_n| 1usize << (log_n - 1)).max();
-    if let Some(slots) = largest_ring.filter(|&slots| region > slots) {
-        return Err(too_large(slots));
+    found
+}
+
+fn low_bits(log_n: u32) -> u32 {
+    if log_n == 16 { 35 } else { 30 }
+}
+
+/// Sets without a bootstrap for `levels` levels, in the ring 2^log_n.
+pub fn without_bootstrap(log_n: u32, levels: usize, constraints: &Constraints) -> Sets {
+    let mut found = Sets::default();
+    // N/6 is 2^(log_n - 2.6).
+    let bits = (log_n - 2 + constraints.precision).clamp(25, 40);
+    if levels + 1 > MAX_PRIMES {
+        found.refused.push(format!(
+            "{levels} levels without a bootstrap, at most {}",
+            MAX_PRIMES - 1
+        ));
+        return found;
     }
-    let mut reasons = Vec::new();
-    for log_n in RINGS {
-        if region > 1 << (log_n - 1) {
+    let mut last = 0;
+    for digits in DIGITS {
+        let digit = (levels + 1).div_ceil(digits);
+        if digit == last {
             continue;
         }
-        let parameters = Parameters::fused(log_n, degree);
-        if is_secure(&parameters) {
-            return Ok(parameters);
-        }
-        reasons.push(format!(
-            "the ring 2^{log_n} would need log2(QP) = {:.0} for degree {degree}, 128 bits of security allow {:.0}",
-            parameters.log_qp(parameters.top()),
-            max_log_qp(log_n).unwrap_or(0.0)
-        ));
+        last = digit;
+        let digit_bits = digit as u32 * bits + BOTTOM_MARGIN;
+        let chain = Chain {
+            log_n,
+            bottom: bits + BOTTOM_MARGIN,
+            levelled: (levels, bits),
+            bootstrap: None,
+            special: ((digit_bits + SPECIAL_MARGIN).div_ceil(SPECIAL_BITS) as usize, SPECIAL_BITS),
+            digit,
+        };
+        found.add(&chain, constraints);
     }
-    Err(PassError::NoParameters(reasons.join("; ")))
+    found
+}
+
+impl Sets {
+    /// Adds the set of a chain if it is secure enough; whether it is.
+    fn add(&mut self, chain: &Chain, constraints: &Constraints) -> bool {
+        let bits = |(n, bits): (usize, u32)| n as u32 * bits;
+        let approximate = |parameters: &Parameters| parameters.log_qp(parameters.top());
+        let limit = max_log_qp(chain.log_n, constraints.security).unwrap_or(0.0);
+        let parameters = match Parameters::from_chain(chain) {
+            Ok(parameters) => parameters,
+            Err(e) => {
+                self.refused.push(e.to_string());
+                return false;
+            }
+        };
+        let needs = approximate(&parameters);
+        if needs > limit && !constraints.allow_insecure {
+            self.refused.push(format!(
+                "the ring 2^{} with {} levels{} and {} bits of special primes needs log2(QP) = {needs:.0}, {} bits of security allow {limit:.0}",
+                chain.log_n,
+                parameters.top(),
+                if chain.bootstrap.is_some() { " and a bootstrap" } else { "" },
+                bits(chain.special),
+                constraints.security,
+            ));
+            return false;
+        }
+        self.sets.push(parameters);
+        true
+    }
 }
 
 /// Slots between two multiples of which an activation can move its values for nothing: the stride
-/// of the first, wrapping group of coefficients-to-slots.
-pub fn twist_granularity(parameters: &Parameters) -> usize {
-    let first = parameters.bootstrap.cts.first().copied().unwrap_or(0);
-    1 << (parameters.log_n - 2).saturating_sub(first)
-}
-
-fn is_secure(parameters: &Parameters) -> bool {
-    max_log_qp(parameters.log_n).is_some_and(|limit| parameters.log_qp(parameters.top()) <= limit)
+/// of the first, wrapping group of coefficients-to-slots. 0 without a bootstrap.
+pub fn twist_granularity(log_n: u32, bootstrap: bool) -> usize {
+    match bootstrap {
+        // The largest first group that with_bootstrap makes: of three, or of two.
+        true => 1 << (log_n - 2 - (log_n - 2).div_ceil(3)),
+        false => 0,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn constraints() -> Constraints {
+        Constraints {
+            ring: None,
+            security: 128,
+            precision: 20,
+            allow_insecure: false,
+        }
+    }
+
     #[test]
     fn sets_are_secure() {
-        let check = |degree: usize, region: usize, expect: Result<(u32, f64), &str>| {
-            let got = choose_parameters(degree, ("conv1", Shape::new(region, 1, 1)), None, false);
-            match expect {
-                Ok((log_n, bits)) => {
-                    let p = got.unwrap();
-                    assert_eq!(p.log_n, log_n);
-                    assert!(
-                        p.log_qp(p.top()) <= bits && p.log_qp(p.top()) > bits - 0.5,
-                        "{}",
-                        p.log_qp(p.top())
-                    );
-                    assert!(is_secure(&p));
-                    p.verify().unwrap();
-                    assert_eq!(p.activation_out(degree), Some(p.activation_in() + 1));
+        for log_n in RINGS {
+            for degree in [15, 31, 63] {
+                let found = with_bootstrap(log_n, degree, &constraints());
+                for p in &found.sets {
+                    assert!(p.log_qp(p.top()) <= max_log_qp(log_n, 128).unwrap());
+                    assert!(p.activation_out(degree).unwrap() > p.activation_in().unwrap());
                 }
-                Err(part) => assert!(
-                    got.as_ref().is_err_and(|e| e.to_string().contains(part)),
-                    "{got:?}"
-                ),
+                assert_eq!(found.sets.is_empty(), log_n < 15, "2^{log_n}: {:?}", found.refused);
             }
+            for levels in [3, 8, 17, 39] {
+                for p in without_bootstrap(log_n, levels, &constraints()).sets {
+                    assert!(p.log_qp(p.top()) <= max_log_qp(log_n, 128).unwrap());
+                    assert_eq!((p.top(), p.levelled_top()), (levels, levels));
+                }
+            }
+        }
+        assert!(!without_bootstrap(16, 39, &constraints()).sets.is_empty());
+        assert!(!without_bootstrap(13, 3, &constraints()).sets.is_empty());
+        assert!(without_bootstrap(13, 17, &constraints()).sets.is_empty());
+        let high = Constraints {
+            security: 192,
+            ..constraints()
         };
-        check(63, 1 << 14, Ok((15, 860.0)));
-        check(31, 1 << 14, Ok((15, 861.0)));
-        check(15, 1 << 14, Ok((15, 827.0)));
-        check(15, 1 << 15, Ok((16, 1247.0)));
-        check(127, 1 << 14, Ok((16, 1367.0)));
-        check(15, 1 << 16, Err("65536 elements"));
+        assert!(with_bootstrap(16, 15, &high).sets.is_empty());
+        assert!(!without_bootstrap(15, 8, &high).sets.is_empty());
     }
 
     #[test]
     fn small_rings_need_permission() {
-        let largest = ("conv1", Shape::new(1000, 1, 1));
-        assert!(choose_parameters(15, largest, Some(11), false).is_err());
-        let p = choose_parameters(15, largest, Some(11), true).unwrap();
-        assert_eq!((p.log_n, twist_granularity(&p)), (11, 64));
-        assert!(choose_parameters(15, largest, Some(10), true).is_err());
-        assert!(choose_parameters(15, largest, Some(20), true).is_err());
+        let check = |ring, allow_insecure, expect: bool| {
+            let constraints = Constraints {
+                ring: Some(ring),
+                allow_insecure,
+                ..constraints()
+            };
+            assert_eq!(super::check(&constraints).is_ok(), expect, "{ring} {allow_insecure}");
+        };
+        check(11, false, false);
+        check(11, true, true);
+        check(16, false, true);
+        check(20, true, false);
     }
 }

@@ -76,18 +76,9 @@ pub enum PassError {
     /// No parameter set is secure and large enough.
     #[error("no parameter set: {0}")]
     NoParameters(String),
-    /// A value stands at the wrong level.
-    #[error("v{value} ({name}): operand at level {got}, expected {expected}")]
-    Level {
-        /// Index of the node.
-        value: usize,
-        /// Its name.
-        name: String,
-        /// Level the operator needs.
-        expected: usize,
-        /// Level of its operand.
-        got: usize,
-    },
+    /// The levels do not suffice.
+    #[error("placement: {0}")]
+    Placement(#[from] crate::placement::PlacementError),
     /// A verifier refused what a pass made.
     #[error("after {pass}: {what}")]
     Verify {
@@ -103,7 +94,7 @@ impl PassError {
     /// to ONNX names.
     pub(crate) fn with_origin(mut self, origins: &BTreeMap<String, String>) -> Self {
         match &mut self {
-            Self::TooLarge { name, .. } | Self::NotNormal { name } | Self::Level { name, .. } => {
+            Self::TooLarge { name, .. } | Self::NotNormal { name } => {
                 if let Some(origin) = origins.get(name) {
                     *name = format!("{name} (ONNX node '{origin}')");
                 }
@@ -115,6 +106,7 @@ impl PassError {
             | Self::Option { .. }
             | Self::NoDegree { .. }
             | Self::NoParameters(_)
+            | Self::Placement(_)
             | Self::Verify { .. } => {}
         }
         self

@@ -4,20 +4,30 @@ mod error;
 pub mod pipeline;
 
 mod algebra;
-pub mod allocate_levels;
-pub mod approximate;
-pub mod choose_degree;
-pub mod choose_layouts;
-pub mod choose_parameters;
-pub mod cost;
 pub mod fold_linear;
-mod layout_candidates;
-pub mod lower_to_slots;
-pub mod placement;
-pub mod relation;
-pub mod report;
 pub mod steps;
 
-pub use approximate::{Activation, fit};
+pub mod approximate;
+pub mod choose_degree;
+pub mod complete_squares;
+mod least_squares;
+mod minimax;
+
+pub mod choose_parameters;
+
+pub mod choose_layouts;
+pub mod cost;
+mod layout_candidates;
+pub mod lower_to_slots;
+pub mod relation;
+
+pub mod place;
+pub mod placement;
+
+pub mod report;
+
+pub use approximate::{Ways, fit};
 pub use error::PassError;
+pub use fold_linear::{Folded, fold_linear};
 pub use pipeline::{Lowered, Options, lower};
+pub use place::Mode;

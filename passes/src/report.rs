@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::approximate::Activation;
+use hecc_ir::function::{Approximation, Function};
+
 use crate::choose_layouts::Layouts;
-use crate::steps::Steps;
+use crate::place::Placed;
+use crate::steps::{HubKind, Steps};
 
 /// One activation.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -16,6 +18,10 @@ pub struct ActivationReport {
     pub onnx: String,
     /// B, in the network's units.
     pub range: f64,
+    /// The function.
+    pub function: &'static str,
+    /// How it is computed.
+    pub way: String,
 }
 
 /// One linear map.
@@ -35,40 +41,96 @@ pub struct MapReport {
     pub folds: usize,
 }
 
+/// One parameter set with the network placed on it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct CandidateReport {
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Highest level.
+    pub levels: usize,
+    /// log2(QP).
+    pub log_qp: f64,
+    /// Primes a digit.
+    pub digit: usize,
+    /// Special primes.
+    pub specials: usize,
+    /// Bootstraps of one ciphertext each.
+    pub bootstraps: usize,
+    /// Predicted.
+    pub seconds: f64,
+    /// No placement on this set takes less.
+    pub bound: f64,
+    /// Whether the placement is proven the fastest.
+    pub optimal: bool,
+}
+
+impl std::fmt::Display for CandidateReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "ring 2^{}, {} levels, log2(QP) {:.0}, digits of {}, {} bootstraps, {:.2} s",
+            self.log_n, self.levels, self.log_qp, self.digit, self.bootstraps, self.seconds
+        )
+    }
+}
+
+/// Predicted seconds of each way to place bootstraps, on its best parameter set; None where there is no
+/// placement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Comparison {
+    /// The one asked for.
+    pub chosen: Option<f64>,
+    /// As late as possible.
+    pub greedy: Option<f64>,
+    /// Before every activation.
+    pub always: Option<f64>,
+}
+
 /// All choices.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Report {
-    /// Degree of every activation's polynomial.
+    /// Degree of series.
     pub degree: usize,
     /// In execution order.
     pub activations: Vec<ActivationReport>,
     /// In execution order, the order of the program's maps.
     pub maps: Vec<MapReport>,
+    /// All parameter sets that were looked at, the fastest first.
+    pub candidates: Vec<CandidateReport>,
+    /// Placements compared.
+    pub comparison: Comparison,
 }
 
 pub(crate) fn report(
     steps: &Steps,
     origins: &BTreeMap<String, String>,
     degree: usize,
-    activations: &[Activation],
+    ways: &[Vec<Approximation>],
     layouts: &Layouts,
+    placed: &Placed,
+    candidates: Vec<CandidateReport>,
+    comparison: Comparison,
 ) -> Report {
     let onnx = |name: &str| origins.get(name).cloned().unwrap_or_default();
-    let names = steps
-        .steps
-        .iter()
-        .filter_map(|step| step.activation.as_ref());
-    let activations = names
-        .zip(activations)
-        .map(|(name, a)| ActivationReport {
-            name: name.clone(),
-            onnx: onnx(name),
-            range: a.range,
+    let chosen = |name: &str, ways: &[Approximation]| {
+        let node = placed.problem.nodes.iter().position(|node| node.activation && node.name == name);
+        let way = node.map_or(0, |node| placed.placement.choices[node].way);
+        describe(&ways[way.min(ways.len() - 1)])
+    };
+    let activations = steps
+        .activations()
+        .zip(ways)
+        .map(|((_, hub, function), ways)| ActivationReport {
+            name: hub.name.clone(),
+            onnx: onnx(&hub.name),
+            range: ways[0].range(),
+            function: Function::name(function),
+            way: chosen(&hub.name, ways),
         })
         .collect();
     let mut maps = Vec::new();
-    for (step, layout) in steps.steps.iter().zip(&layouts.steps) {
-        for (addend, map) in step.addends.iter().zip(&layout.maps) {
+    for (sum, choices) in steps.sums.iter().zip(&layouts.maps) {
+        for (addend, map) in sum.addends.iter().zip(choices) {
             if let Some(m) = map {
                 maps.push(MapReport {
                     name: addend.name.clone(),
@@ -85,28 +147,111 @@ pub(crate) fn report(
         degree,
         activations,
         maps,
+        candidates,
+        comparison,
     }
+}
+
+/// A way in a few words.
+fn describe(way: &Approximation) -> String {
+    match way {
+        Approximation::Fused { coefficients, .. } => {
+            format!("in a bootstrap, degree {}", coefficients.len() - 1)
+        }
+        Approximation::Levelled {
+            polynomials,
+            times_x,
+            ..
+        } => {
+            let degrees: Vec<String> = polynomials.iter().map(|p| (p.len() - 1).to_string()).collect();
+            let times = if *times_x { ", times x" } else { "" };
+            format!("levelled, degree {}{times}", degrees.join(" o "))
+        }
+        Approximation::Square { .. } => "a square".to_string(),
+    }
+}
+
+pub(crate) fn dump_steps(steps: &Steps) -> String {
+    let mut out = String::new();
+    for (index, hub) in steps.hubs.iter().enumerate() {
+        let _ = write!(out, "h{index} {} {} = ", hub.name, hub.shape);
+        let _ = match &hub.kind {
+            HubKind::Input => writeln!(out, "input"),
+            HubKind::Activation { x, function } => writeln!(out, "{} s{x}", function.name()),
+            HubKind::Mul { x, y } => writeln!(out, "s{x} * s{y}"),
+            HubKind::Sum { x } => writeln!(out, "s{x}"),
+        };
+        for sum in hub.kind.sums() {
+            let _ = writeln!(out, "  s{sum} {}", steps.sums[sum].name);
+            for addend in &steps.sums[sum].addends {
+                let stages: Vec<&str> = addend.stages.iter().map(|s| s.name()).collect();
+                let _ = writeln!(out, "    {}: h{} {}", addend.name, addend.source, stages.join(" "));
+            }
+        }
+    }
+    out
+}
+
+pub(crate) fn dump_ways(steps: &Steps, ways: &[Vec<Approximation>]) -> String {
+    let mut out = String::new();
+    let mut series = |what: &str, coefficients: &[f64]| {
+        let _ = write!(out, "  {what}");
+        for c in coefficients {
+            let _ = write!(out, " {c:.6}");
+        }
+        out.push('\n');
+    };
+    for ((_, hub, function), ways) in steps.activations().zip(ways) {
+        series(&format!("{} {} range {:.4}", hub.name, function.name(), ways[0].range()), &[]);
+        for way in ways {
+            match way {
+                Approximation::Fused { rho, coefficients, .. } => {
+                    series(&format!("fused rho {rho}:"), coefficients);
+                }
+                Approximation::Levelled { polynomials, times_x, .. } => {
+                    let times = if *times_x { " times x" } else { "" };
+                    polynomials.iter().for_each(|p| series(&format!("levelled{times}:"), p));
+                }
+                Approximation::Square { .. } => series("square", &[]),
+            }
+        }
+    }
+    out
+}
+
+pub(crate) fn dump_candidates(candidates: &[CandidateReport], refused: &[String]) -> String {
+    let mut out = String::new();
+    for candidate in candidates {
+        let proof = match candidate.optimal {
+            true => "optimal".to_string(),
+            false => format!("at least {:.2} s", candidate.bound),
+        };
+        let _ = writeln!(out, "{candidate} ({proof})");
+    }
+    for reason in refused {
+        let _ = writeln!(out, "refused: {reason}");
+    }
+    out
 }
 
 pub(crate) fn dump_layouts(steps: &Steps, layouts: &Layouts) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "input {}", layouts.input);
-    for (step, layout) in steps.steps.iter().zip(&layouts.steps) {
-        let _ = writeln!(out, "{} {}", step.name, layout.sum);
-        for (addend, map) in step.addends.iter().zip(&layout.maps) {
-            let _ = match map {
-                Some(m) => writeln!(
-                    out,
-                    "  {}: {} diagonals, {} baby and {} giant rotations, {} folds",
-                    addend.name, m.diagonals, m.babies, m.giants, m.folds
-                ),
-                None => writeln!(out, "  {}: scaled", addend.name),
-            };
+    for (hub, layout) in steps.hubs.iter().zip(&layouts.hubs) {
+        for sum in hub.kind.sums() {
+            let _ = writeln!(out, "{} {}", steps.sums[sum].name, layout.sum);
+            for (addend, map) in steps.sums[sum].addends.iter().zip(&layouts.maps[sum]) {
+                let _ = match map {
+                    Some(m) => writeln!(
+                        out,
+                        "  {}: {} diagonals, {} baby and {} giant rotations, {} folds",
+                        addend.name, m.diagonals, m.babies, m.giants, m.folds
+                    ),
+                    None => writeln!(out, "  {}: as it is", addend.name),
+                };
+            }
         }
-        if let Some(name) = &step.activation {
-            let _ = writeln!(out, "{name} {}", layout.activation);
-        }
+        let _ = writeln!(out, "{} {}", hub.name, layout.seen);
     }
-    let _ = writeln!(out, "linear maps: {:.0} ms", layouts.cost);
+    let _ = writeln!(out, "linear maps: {:.0} ms", 1e3 * layouts.cost);
     out
 }
