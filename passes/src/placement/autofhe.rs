@@ -8,7 +8,7 @@
 //! authors' search does: `tests` below holds it against their published networks [AB24].
 //!
 //! A bootstrap costs one second and nothing else costs any, so seconds are a count, and
-//! [`super::exact`] gives the least possible number.
+//! [`super::exact()`] gives the least possible number.
 
 use super::{Node, PlacementError, Problem, Refresh, Way, greedy};
 

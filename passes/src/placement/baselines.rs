@@ -8,25 +8,25 @@
 use super::reach::{Reach, reach};
 use super::{Choice, Placement, PlacementError, Problem, Way, evaluate};
 
-/// AutoFHE's placement [AB24]: bootstraps as late as possible.
+/// AutoFHE's placement \[AB24\]: bootstraps as late as possible.
 ///
 /// Where an operation does not fit and can also be fused into a bootstrap, the cheaper of the two
 /// bootstraps is taken.
 ///
 /// # Errors
-/// As [`super::exact`].
+/// As [`super::exact()`].
 pub fn greedy(problem: &Problem) -> Result<Placement, PlacementError> {
     walk(problem, false)
 }
 
-/// A bootstrap before every activation, as with polynomials of high degree [LLK+22]; further ones as
+/// A bootstrap before every activation, as with polynomials of high degree \[LLK+22\]; further ones as
 /// [`greedy`] does, where levels run out between activations.
 ///
 /// An activation whose only way is the bootstrap itself gets no second one, and no value is
 /// bootstrapped that already stands as high as a bootstrap leaves it.
 ///
 /// # Errors
-/// As [`super::exact`].
+/// As [`super::exact()`].
 pub fn before_every_activation(problem: &Problem) -> Result<Placement, PlacementError> {
     walk(problem, true)
 }
