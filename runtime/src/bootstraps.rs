@@ -50,14 +50,14 @@ impl Variant {
 /// Bootstrappers by variant: built at the first use, dropped after the last, for each holds
 /// encoded transforms of a gigabyte or two.
 pub struct Bootstraps<'a> {
-    parameters: &'a Bootstrap,
+    parameters: Option<&'a Bootstrap>,
     last_use: BTreeMap<Variant, usize>,
     alive: BTreeMap<Variant, Bootstrapper>,
 }
 
 impl<'a> Bootstraps<'a> {
-    /// None built yet.
-    pub fn new(program: &Program, parameters: &'a Bootstrap) -> Self {
+    /// None built yet. `parameters` are the bootstrap's shape, None for a plan without one.
+    pub fn new(program: &Program, parameters: Option<&'a Bootstrap>) -> Self {
         let mut last_use = BTreeMap::new();
         for (index, node) in program.nodes.iter().enumerate() {
             if let Op::Activate { x, rho, .. } = node.op {
@@ -72,6 +72,9 @@ impl<'a> Bootstraps<'a> {
     }
 
     /// The bootstrapper for the activation that defines `output` on `input`.
+    ///
+    /// # Errors
+    /// When the parameters have no bootstrap, or one that does not fit the ring.
     pub fn get(
         &mut self,
         context: &Arc<Context>,
@@ -95,14 +98,18 @@ impl<'a> Bootstraps<'a> {
         output: &Node,
         rho: f64,
     ) -> Result<Bootstrapper, hecc_ckks::Error> {
+        let parameters = self.parameters.ok_or_else(|| {
+            let what = "an activation, and parameters without a bootstrap";
+            hecc_ckks::Error::Parameters(what.into())
+        })?;
         let turns = Turn::between(&input.layout, &output.layout).by != 0;
         let table = turns.then(|| input.layout.retwist(output.layout.twist));
         let shape = BootstrapShape {
-            stc: self.parameters.stc.clone(),
-            cts: self.parameters.cts.clone(),
-            cos_degree: self.parameters.cos_degree,
-            double_angles: self.parameters.double_angles,
-            range: self.parameters.range,
+            stc: parameters.stc.clone(),
+            cts: parameters.cts.clone(),
+            cos_degree: parameters.cos_degree,
+            double_angles: parameters.double_angles,
+            range: parameters.range,
             rho,
             input_scale: input.scale,
         };
@@ -130,6 +137,7 @@ mod tests {
     fn equal_turns_are_equal_permutations() {
         let layout = |copies, twist| Layout {
             slots: 512,
+            parts: 1,
             shape: Shape::new(2, 4, 4),
             gap: 1,
             rows: 4,

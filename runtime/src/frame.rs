@@ -16,8 +16,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Format version of all kinds of files.
-pub const VERSION: u32 = 1;
+/// Format version of all kinds of files. Version 2: a ciphertext file has a section for each part.
+pub const VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"hecc\r\n\x1a\n";
 const DIGEST: usize = 32;
@@ -40,9 +40,9 @@ pub enum Kind {
     ClientKey,
     /// Evaluation keys: go to the server.
     ServerKey,
-    /// An encrypted image, in seeded form.
+    /// An encrypted image, in seeded form, one section a part.
     Input,
-    /// Encrypted logits.
+    /// Encrypted logits, one section a part.
     Output,
 }
 

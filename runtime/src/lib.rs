@@ -4,6 +4,8 @@ pub mod bootstraps;
 pub mod ciphertext_file;
 pub mod error;
 pub mod executor;
+mod execution;
+mod matrix;
 pub mod frame;
 pub mod output_file;
 pub mod plan_file;
@@ -11,4 +13,4 @@ pub mod server_key;
 pub mod stats;
 
 pub use error::{Error, Result};
-pub use executor::{Progress, Session};
+pub use executor::{Observer, Progress, Session};

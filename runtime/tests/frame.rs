@@ -76,7 +76,7 @@ fn says_what_is_wrong_and_what_to_do() {
     );
     check(
         &forged(3, VERSION + 1, PLAN, KEY, body),
-        "format version 2",
+        "format version 3",
         "anew",
     );
     check(

@@ -24,6 +24,10 @@ pub enum Command {
     Eval(Eval),
     /// Client: decrypt a result and print the classes, best first
     Decrypt(Decrypt),
+    /// Client: evaluate the plan and decrypt after every layer, to find where it goes wrong
+    Debug(Debug),
+    /// Measure what operations cost on this machine, for hecc compile --costs
+    Bench(Bench),
 }
 
 /// Arguments of `keygen`.
@@ -78,6 +82,9 @@ pub struct Eval {
     /// peak memory
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
+    /// Print seconds and operation counts by operator, measured and predicted
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// Arguments of `decrypt`.
@@ -93,4 +100,43 @@ pub struct Decrypt {
     /// Print JSON: every class with its index, name, logit and probability, best first
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `debug`.
+#[derive(Debug, clap::Args)]
+pub struct Debug {
+    /// The plan to evaluate
+    pub plan: PathBuf,
+    /// The client key that keygen made: this command belongs on the client's machine
+    #[arg(long, value_name = "FILE")]
+    pub client: PathBuf,
+    /// The server key that keygen made [default: other keys for the same secret, made on the spot]
+    #[arg(long, value_name = "FILE")]
+    pub server: Option<PathBuf>,
+    /// The encrypted image
+    pub input: PathBuf,
+    /// Threads to compute with [default: all the machine has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// Where to write the cost table, JSON
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Rings to measure, as the exponents of their degrees: 13 to 16
+    #[arg(long, value_name = "LOG_N", value_delimiter = ',', default_value = "13,14,15,16",
+        value_parser = clap::value_parser!(u8).range(13..=16))]
+    pub rings: Vec<u8>,
+    /// Fewer levels, degrees and repetitions: two minutes in place of ten
+    #[arg(long)]
+    pub quick: bool,
+    /// Threads to compute with [default: all the machine has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// The machine's name in the table [default: what the system says]
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
 }

@@ -6,7 +6,7 @@ use hecc_ckks::Context;
 use hecc_client::{SecretKey, SecretSeed};
 use hecc_ir::plan::Plan;
 use hecc_runtime::Result;
-use hecc_runtime::ciphertext_file::fill_single;
+use hecc_runtime::ciphertext_file::fill;
 use hecc_runtime::frame::{Id, Kind, Reader};
 use hecc_runtime::output_file::OutputFile;
 use zeroize::Zeroizing;
@@ -44,7 +44,7 @@ impl ClientKey {
 
     /// Fills a file under construction.
     pub fn write(&self, file: &mut OutputFile, plan: &Plan) -> Result<()> {
-        fill_single(file, Kind::ClientKey, plan, &self.id, self.seed.expose())
+        fill(file, Kind::ClientKey, plan, &self.id, &[self.seed.expose()])
     }
 
     /// Identity of the key pair.

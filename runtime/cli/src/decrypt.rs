@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::Decrypt;
 use crate::client_key::ClientKey;
 use crate::failure::Failure;
+use crate::tensor;
 
 /// A class and what the network says of it.
 #[derive(Debug, Serialize)]
@@ -27,10 +28,7 @@ pub fn decrypt(args: &Decrypt) -> Result<(), Failure> {
     let context = context(&plan)?;
     let encrypted = read_output(&args.result, &plan, client.id(), &context)?;
     let secret = client.secret(&context);
-    let slots = hecc_client::decrypt(&context, &secret, &encrypted);
-    let node = output_node(&plan);
-    let mut logits = node.layout.unpack(&slots);
-    logits.iter_mut().for_each(|logit| *logit *= node.unit);
+    let logits = tensor::decrypt(&context, &secret, output_node(&plan), &encrypted);
     let classes = classes(&plan, &logits);
     if args.json {
         let json = serde_json::json!({ "model": plan.model, "classes": classes });

@@ -6,6 +6,7 @@ use hecc_runtime::plan_file::{context, load_plan};
 use crate::args::Encrypt;
 use crate::client_key::ClientKey;
 use crate::failure::Failure;
+use crate::tensor;
 
 const IMAGE_HELP: &str = "give a PNG, JPEG, WebP or BMP image of any size, or a .npy array of one \
     image: float32 [c,h,w], normalised, or uint8 [h,w,c]";
@@ -17,12 +18,10 @@ pub fn encrypt(args: &Encrypt) -> Result<(), Failure> {
     let image = hecc_images::load_image(&args.image, &plan.preprocess)
         .map_err(|e| Failure::new(e.to_string(), e.help().unwrap_or(IMAGE_HELP)))?;
     let context = context(&plan)?;
-    let node = input_node(&plan);
-    let values: Vec<f64> = image.iter().map(|&x| f64::from(x) / node.unit).collect();
-    let slots = node.layout.pack(&values);
+    let values: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
     let secret = client.secret(&context);
-    let encrypted = hecc_client::encrypt(&context, &secret, &slots, node.level, node.scale)
-        .map_err(|e| {
+    let encrypted =
+        tensor::encrypt(&context, &secret, input_node(&plan), &values).map_err(|e| {
             Failure::new(
                 format!("{}: cannot be encrypted: {e}", args.image.display()),
                 "check that the values are finite and of the size the model was trained on",

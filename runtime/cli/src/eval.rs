@@ -15,6 +15,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::args::Eval;
 use crate::failure::Failure;
 use crate::progress::{EvalBar, readable_bytes};
+use crate::stats_table;
 
 /// Evaluates the plan on an encrypted image.
 pub fn eval(args: &Eval) -> Result<(), Failure> {
@@ -29,6 +30,9 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     if let Some(path) = &args.stats {
         write_stats(path, &stats)?;
     }
+    if args.verbose {
+        print!("{}", stats_table::table(&stats));
+    }
     println!(
         "{}: {:.1} s on {} threads, after {:.1} s for the server key; peak memory {}",
         args.output.display(),
@@ -42,7 +46,8 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     Ok(())
 }
 
-fn pool(threads: Option<u16>) -> Result<ThreadPool, Failure> {
+/// A pool of this many threads, or of as many as the machine has.
+pub fn pool(threads: Option<u16>) -> Result<ThreadPool, Failure> {
     let mut builder = ThreadPoolBuilder::new();
     if let Some(threads) = threads {
         builder = builder.num_threads(threads.into());
@@ -62,13 +67,13 @@ fn evaluate(args: &Eval) -> Result<Stats, Error> {
     let key = server.key();
     let input = read_input(&args.input, &plan, &key, &context)?;
 
-    let bar = EvalBar::new(plan.predicted_seconds, plan.program.nodes.len());
+    let mut bar = EvalBar::new(plan.prediction.seconds(), plan.program.nodes.len());
     let begun = Instant::now();
     bar.message("reading the server key");
     let keys = server.load(&context)?;
     let load_seconds = begun.elapsed().as_secs_f64();
     let session = Session::new(plan, context, keys);
-    let (output, mut stats) = session.run(input, |progress| bar.update(progress))?;
+    let (output, mut stats) = session.run(input, &mut bar)?;
     drop(bar);
     write_output(
         &args.output,

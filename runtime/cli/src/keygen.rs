@@ -80,9 +80,9 @@ fn make_keys(
     let generator = || KeyGenerator::new(context, secret).map_err(no_randomness);
     let keys = &plan.keys;
     let mut single = generator()?;
-    if keys.encapsulation {
-        let weight = plan.parameters.bootstrap.sparse_weight;
-        let keys = single.encapsulation(weight);
+    let bootstrap = plan.parameters.bootstrap.as_ref();
+    if let Some(bootstrap) = bootstrap.filter(|_| keys.encapsulation) {
+        let keys = single.encapsulation(bootstrap.sparse_weight);
         for key in [keys.to_sparse, keys.to_dense, keys.to_dense_negated] {
             push(&key.to_bytes(context))?;
         }

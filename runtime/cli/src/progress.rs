@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hecc_runtime::Progress;
+use hecc_runtime::{Observer, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Steps of a bar that shows a share.
@@ -24,12 +24,21 @@ pub fn bytes_bar(what: &'static str, total: u64) -> ProgressBar {
         .with_message(what)
 }
 
+/// A bar over steps that take different times.
+pub fn steps_bar(what: &'static str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total)
+        .with_style(style("{wide_bar} {pos} of {len} {elapsed} {msg}"))
+        .with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
 /// The bar of an evaluation.
 pub struct EvalBar {
     bar: ProgressBar,
     predicted: f64,
     nodes: usize,
-    begun: std::cell::Cell<Option<Instant>>,
+    begun: Option<Instant>,
 }
 
 impl EvalBar {
@@ -41,7 +50,7 @@ impl EvalBar {
             bar,
             predicted,
             nodes,
-            begun: None.into(),
+            begun: None,
         }
     }
 
@@ -49,11 +58,12 @@ impl EvalBar {
     pub fn message(&self, message: &'static str) {
         self.bar.set_message(message);
     }
+}
 
+impl Observer for EvalBar {
     /// Shows the node that begins.
-    pub fn update(&self, progress: Progress) {
-        let begun = self.begun.get().unwrap_or_else(Instant::now);
-        self.begun.set(Some(begun));
+    fn progress(&mut self, progress: Progress) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
         let share = progress.share;
         let left = if share < EARLY {
             self.predicted * (1.0 - share)

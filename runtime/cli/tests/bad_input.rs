@@ -60,7 +60,7 @@ fn bad_input_is_refused() {
         bad[BODY + 10] ^= 4;
         folder.write(&format!("bad-{name}"), &bad);
         let mut new = good;
-        new[12] = 2;
+        new[12] = 1;
         folder.write(&format!("new-{name}"), &new);
     }
     for (name, at) in [("in.ct", 32), ("out.ct", 0)] {
@@ -137,7 +137,7 @@ fn bad_input_is_refused() {
         "plan.bin",
         "new-client.key",
         "image.npy",
-        "format version 2",
+        "format version 1",
         "anew",
     );
     encrypt(
@@ -184,7 +184,7 @@ fn bad_input_is_refused() {
         "plan.bin",
         "new-server.key",
         "in.ct",
-        "format version 2",
+        "format version 1",
         "anew",
     );
     eval("plan.bin", "server.key", "cut-in.ct", "must have", "copy");
@@ -199,7 +199,7 @@ fn bad_input_is_refused() {
         "plan.bin",
         "server.key",
         "new-in.ct",
-        "format version 2",
+        "format version 1",
         "anew",
     );
     eval(

@@ -3,9 +3,12 @@
 // Each test uses a part of this.
 #![allow(dead_code)]
 
+pub mod plans;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use hecc_ir::costs::CostTable;
 use hecc_ir::layout::Layout;
 use hecc_ir::nn::{Linear, Shape};
 use hecc_ir::params::Parameters;
@@ -41,6 +44,7 @@ pub fn image() -> Vec<f32> {
 fn layout(channels: usize, side: usize, copies: usize, twist: usize) -> Layout {
     Layout {
         slots: SLOTS,
+        parts: 1,
         shape: Shape::new(channels, side, side),
         gap: 1,
         rows: side,
@@ -99,6 +103,7 @@ pub fn plan(seed: u64) -> Plan {
         level,
         scale: SCALE,
         unit: 1.0,
+        target: None,
     };
     let identity = Linear::Affine {
         scale: vec![0.5; HIDDEN],
@@ -139,7 +144,16 @@ pub fn plan(seed: u64) -> Plan {
     };
     let program = Program { nodes, maps };
     let parameters = Parameters::fused(LOG_N, DEGREE);
-    hecc_backend::emit(program, parameters, true, "tiny.onnx", preprocess).unwrap()
+    hecc_backend::emit(
+        program,
+        parameters,
+        128,
+        true,
+        "tiny.onnx",
+        preprocess,
+        CostTable::reference(),
+    )
+    .unwrap()
 }
 
 /// A float32 array file.
@@ -158,11 +172,18 @@ pub fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// With a plan and an image.
+    /// With the first plan and its image.
     pub fn new() -> Self {
+        Self::with(&plan(1), &image())
+    }
+
+    /// With a plan and an image of its input's shape.
+    pub fn with(plan: &Plan, image: &[f32]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        folder.write("plan.bin", &plan(1).to_bytes());
-        folder.write("image.npy", &npy("2, 4, 4", &image()));
+        folder.write("plan.bin", &plan.to_bytes());
+        let shape = plan.program.nodes[0].layout.shape;
+        let shape = format!("{}, {}, {}", shape.c, shape.h, shape.w);
+        folder.write("image.npy", &npy(&shape, image));
         folder
     }
 

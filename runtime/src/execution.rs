@@ -1,0 +1,332 @@
+//! One run of a program: the values alive, and what a node makes of them.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use hecc_ckks::{Ciphertext, LinearTransform};
+use hecc_ir::program::{Node, Op, Value};
+
+use crate::bootstraps::Bootstraps;
+use crate::executor::Session;
+use crate::matrix::Matrix;
+use crate::stats::NodeStats;
+
+/// Compiler and cryptography compute scales in f64 along different ways; a difference beyond this
+/// is a disagreement about the program.
+const SCALE_TOLERANCE: f64 = 1e-9;
+
+/// Why a node failed.
+pub type Step<T> = Result<T, String>;
+
+fn reason(error: hecc_ckks::Error) -> String {
+    error.to_string()
+}
+
+/// The state of one run. A value is a tensor: one ciphertext a part.
+pub struct Execution<'a> {
+    session: &'a Session,
+    input: Option<Vec<Ciphertext>>,
+    /// One per node so far; None once dropped.
+    values: Vec<Option<Vec<Ciphertext>>>,
+    bootstraps: Bootstraps<'a>,
+    /// The matrix of a linear node to come.
+    ahead: Option<(Value, Step<Matrix>)>,
+}
+
+impl<'a> Execution<'a> {
+    /// Before the first node.
+    pub fn new(session: &'a Session, input: Vec<Ciphertext>) -> Self {
+        let plan = &session.plan;
+        Self {
+            session,
+            input: Some(input),
+            values: Vec::with_capacity(plan.program.nodes.len()),
+            bootstraps: Bootstraps::new(&plan.program, plan.parameters.bootstrap.as_ref()),
+            ahead: None,
+        }
+    }
+
+    /// The value made last.
+    pub fn latest(&self) -> &[Ciphertext] {
+        self.values.last().and_then(Option::as_deref).unwrap_or(&[])
+    }
+
+    /// Drops these values, and what no node after `node` needs of the bootstraps.
+    pub fn forget(&mut self, node: usize, values: &[Value]) {
+        for &value in values {
+            self.values[value] = None;
+        }
+        self.bootstraps.retire(node);
+    }
+
+    /// The last value.
+    pub fn into_output(mut self) -> Option<Vec<Ciphertext>> {
+        self.values.pop().flatten()
+    }
+
+    /// Computes the next node, which is `index`.
+    pub fn step(&mut self, index: usize) -> Step<NodeStats> {
+        let program = &self.session.plan.program;
+        let node = &program.nodes[index];
+        let mut stats = NodeStats {
+            node: index,
+            name: node.name.clone(),
+            op: name(&node.op),
+            parts: node.layout.parts,
+            level_in: self.level_in(node)?,
+            level_out: node.level,
+            predicted_seconds: self.predicted(index),
+            ..NodeStats::default()
+        };
+        let begun = Instant::now();
+        let matrix = self.ahead.take_if(|(of, _)| *of == index);
+        // A matrix takes one thread a tenth of a second: beside other work it is free, before its own
+        // node all other threads would wait.
+        let next = (index + 1..program.nodes.len())
+            .find(|&next| matches!(program.nodes[next].op, Op::Linear { .. }))
+            .filter(|_| self.ahead.is_none() && takes_time(&node.op));
+        let result = match next {
+            Some(next) => {
+                let compute = || self.compute(index, matrix, &mut stats);
+                let (result, ahead) = rayon::join(compute, || Matrix::of(program, next));
+                self.ahead = Some((next, ahead));
+                result
+            }
+            None => self.compute(index, matrix, &mut stats),
+        }?;
+        check(node, &result)?;
+        self.values.push(Some(result));
+        stats.seconds = begun.elapsed().as_secs_f64() - stats.setup_seconds;
+        Ok(stats)
+    }
+
+    fn level_in(&self, node: &Node) -> Step<usize> {
+        let levels = node.op.operands().into_iter().map(|x| {
+            let parts = value(&self.values, x)?;
+            Ok(parts.first().map_or(0, Ciphertext::level))
+        });
+        let levels = levels.collect::<Step<Vec<usize>>>()?;
+        Ok(levels.into_iter().max().unwrap_or(node.level))
+    }
+
+    fn predicted(&self, index: usize) -> f64 {
+        let seconds = self.session.plan.prediction.nodes.get(index);
+        seconds.copied().unwrap_or_default()
+    }
+
+    fn compute(
+        &mut self,
+        index: usize,
+        matrix: Option<(Value, Step<Matrix>)>,
+        stats: &mut NodeStats,
+    ) -> Step<Vec<Ciphertext>> {
+        let Session {
+            plan, evaluator, ..
+        } = self.session;
+        let node = &plan.program.nodes[index];
+        let values = &self.values;
+        let enter = node.enters_at(&plan.parameters).unwrap_or(node.level);
+        match &node.op {
+            Op::Input => self
+                .input
+                .take()
+                .ok_or_else(|| "the program has two inputs".into()),
+            Op::Linear { x, map } => {
+                let matrix = match matrix {
+                    Some((_, matrix)) => matrix?,
+                    None => Matrix::of(&plan.program, index)?,
+                };
+                let giant = plan.program.maps[*map].giant;
+                self.linear(node, *x, giant, matrix, stats)
+            }
+            Op::MulConst { x, factor } => each(value(values, *x)?, |x| {
+                let x = at(x, enter)?;
+                evaluator.mul_const(&x, *factor, node.scale).map_err(reason)
+            }),
+            Op::Add { x, y } => pairs(value(values, *x)?, value(values, *y)?, |x, y| {
+                let (x, y) = (at(x, enter)?, at(y, enter)?);
+                evaluator.add(&x, &y).map_err(reason)
+            }),
+            Op::Mul { x, y } => pairs(value(values, *x)?, value(values, *y)?, |x, y| {
+                let (x, y) = (at(x, enter)?, at(y, enter)?);
+                evaluator.mul(&x, &y).map_err(reason)
+            }),
+            Op::Polynomial { x, coefficients } => each(value(values, *x)?, |x| {
+                let x = at(x, enter)?;
+                let result = evaluator.chebyshev(&x, coefficients, node.scale);
+                result.map_err(reason)
+            }),
+            Op::Activate {
+                x,
+                coefficients,
+                rho,
+            } => self.activate(node, *x, coefficients, *rho, stats),
+        }
+    }
+
+    fn linear(
+        &self,
+        node: &Node,
+        x: Value,
+        giant: usize,
+        matrix: Matrix,
+        stats: &mut NodeStats,
+    ) -> Step<Vec<Ciphertext>> {
+        let Session {
+            plan,
+            context,
+            evaluator,
+        } = self.session;
+        let inputs = value(&self.values, x)?;
+        let level = node.level + 1;
+        let from = plan.program.nodes[x].scale;
+        let scale = node.scale * plan.parameters.q[level] as f64 / from;
+        stats.diagonals = matrix.diagonals();
+        stats.rotations = matrix.rotations(giant);
+        // Rotations of the operand serve all parts of the result; one part makes them on the way.
+        let rotated = match matrix.outputs.len() {
+            1 => None,
+            _ => {
+                let babies = matrix.babies(giant);
+                let rotated = evaluator.prepare(inputs, &babies, level, stats.diagonals);
+                Some(rotated.map_err(reason)?)
+            }
+        };
+        let mut outputs = Vec::with_capacity(matrix.outputs.len());
+        for row in matrix.outputs {
+            let begun = Instant::now();
+            let transform = LinearTransform::real(context, row.diagonals, giant, level, scale);
+            let transform = transform.map_err(reason)?;
+            stats.encode_seconds += begun.elapsed().as_secs_f64();
+            let mut sum = match &rotated {
+                Some(rotated) => evaluator.apply(rotated, &transform),
+                None => evaluator.transform_parts(&transform, inputs),
+            }
+            .map_err(reason)?;
+            drop(transform);
+            for &steps in &matrix.folds {
+                let rotation = evaluator.rotate(&sum, steps).map_err(reason)?;
+                sum = evaluator.add(&sum, &rotation).map_err(reason)?;
+            }
+            evaluator.add_plain(&mut sum, &row.bias).map_err(reason)?;
+            outputs.push(sum);
+        }
+        Ok(outputs)
+    }
+
+    fn activate(
+        &mut self,
+        node: &Node,
+        x: Value,
+        coefficients: &[f64],
+        rho: f64,
+        stats: &mut NodeStats,
+    ) -> Step<Vec<Ciphertext>> {
+        let Session {
+            plan,
+            context,
+            evaluator,
+        } = self.session;
+        let begun = Instant::now();
+        let from = &plan.program.nodes[x];
+        let bootstrapper = self.bootstraps.get(context, from, node, rho);
+        let bootstrapper = bootstrapper.map_err(reason)?;
+        stats.setup_seconds = begun.elapsed().as_secs_f64();
+        let parts = value(&self.values, x)?;
+        stats.bootstraps = parts.len();
+        stats.rotations = parts.len() * bootstrapper.rotations().len();
+        let level = bootstrapper.shape().input_level();
+        each(parts, |x| {
+            let x = at(x, level)?;
+            let result = bootstrapper.activate(evaluator, &x, coefficients, node.scale);
+            let mut result = result.map_err(reason)?;
+            if result.level() > node.level {
+                result.drop_to(node.level);
+            }
+            Ok(result)
+        })
+    }
+}
+
+fn name(op: &Op) -> &'static str {
+    match op {
+        Op::Input => "input",
+        Op::Linear { .. } => "linear",
+        Op::MulConst { .. } => "mul_const",
+        Op::Add { .. } => "add",
+        Op::Mul { .. } => "mul",
+        Op::Polynomial { .. } => "polynomial",
+        Op::Activate { .. } => "activate",
+    }
+}
+
+/// Whether there is time for a matrix beside it.
+fn takes_time(op: &Op) -> bool {
+    match op {
+        Op::Input | Op::MulConst { .. } | Op::Add { .. } => false,
+        Op::Linear { .. } | Op::Mul { .. } | Op::Polynomial { .. } | Op::Activate { .. } => true,
+    }
+}
+
+/// A value that is still needed.
+fn value(values: &[Option<Vec<Ciphertext>>], value: Value) -> Step<&[Ciphertext]> {
+    values
+        .get(value)
+        .and_then(Option::as_deref)
+        .ok_or_else(|| format!("v{value} is not available"))
+}
+
+/// The ciphertext at `level`: itself, or a copy with limbs dropped.
+fn at(x: &Ciphertext, level: usize) -> Step<Cow<'_, Ciphertext>> {
+    match x.level().cmp(&level) {
+        std::cmp::Ordering::Equal => Ok(Cow::Borrowed(x)),
+        std::cmp::Ordering::Greater => {
+            let mut dropped = x.clone();
+            dropped.drop_to(level);
+            Ok(Cow::Owned(dropped))
+        }
+        std::cmp::Ordering::Less => {
+            let got = x.level();
+            Err(format!("an operand is at level {got}, needed is {level}"))
+        }
+    }
+}
+
+fn each(
+    parts: &[Ciphertext],
+    f: impl Fn(&Ciphertext) -> Step<Ciphertext>,
+) -> Step<Vec<Ciphertext>> {
+    parts.iter().map(f).collect()
+}
+
+fn pairs(
+    x: &[Ciphertext],
+    y: &[Ciphertext],
+    f: impl Fn(&Ciphertext, &Ciphertext) -> Step<Ciphertext>,
+) -> Step<Vec<Ciphertext>> {
+    if x.len() != y.len() {
+        return Err(format!("operands of {} and {} parts", x.len(), y.len()));
+    }
+    x.iter().zip(y).map(|(x, y)| f(x, y)).collect()
+}
+
+/// Whether the result has the parts, the level and the scale of the plan.
+fn check(node: &Node, result: &[Ciphertext]) -> Step<()> {
+    let (got, planned) = (result.len(), node.layout.parts);
+    if got != planned {
+        return Err(format!("the result has {got} parts, planned are {planned}"));
+    }
+    for part in result {
+        let (got, planned) = (part.level(), node.level);
+        if got != planned {
+            return Err(format!(
+                "the result is at level {got}, planned is {planned}"
+            ));
+        }
+        let (got, planned) = (part.scale(), node.scale);
+        if (got / planned - 1.0).abs() > SCALE_TOLERANCE {
+            return Err(format!("the result has scale {got}, planned is {planned}"));
+        }
+    }
+    Ok(())
+}
