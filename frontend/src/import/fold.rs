@@ -5,9 +5,10 @@
 //! shape arithmetic of an exporter is tiny, that of a hostile file need not be.
 
 use super::error::{Problem, Step};
-use super::operators;
+use super::operators::{self, Shapes};
+use super::shapes;
 use super::tensors;
-use super::validate::{Checked, describe};
+use super::validate::Checked;
 use hecc_ir::nn_verify::{MAX_DIM, MAX_ELEMENTS};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -21,7 +22,9 @@ use tract_onnx::pb::{
     GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto,
     ValueInfoProto,
 };
-use tract_onnx::prelude::{InferenceFact, InferenceModel, TVec, Tensor, tvec};
+use tract_onnx::prelude::{
+    Datum as _, InferenceFact, InferenceModel, OutletId, TVec, Tensor, tvec,
+};
 use tract_onnx::tract_hir::infer::Factoid;
 
 /// Elements of one folded constant that is larger than its operands.
@@ -36,13 +39,15 @@ pub(super) enum Fact {
     Constant(Arc<Tensor>),
     /// Depends on the image; ONNX dimensions.
     Data(Vec<usize>),
+    /// Result of something that is not supported.
+    Unknown,
 }
 
 /// Facts of all values by name.
 pub(super) type Facts = HashMap<String, Fact>;
 
-/// Infers and folds.
-pub(super) fn fold(model: &Checked) -> Step<Facts> {
+/// Infers and folds. What is wrong with a node joins the model's faults, and its result is unknown.
+pub(super) fn fold(model: &mut Checked) -> Step<Facts> {
     let parsed = guarded(|| {
         tract_onnx::onnx()
             .with_ignore_value_info(true)
@@ -62,22 +67,69 @@ pub(super) fn fold(model: &Checked) -> Step<Facts> {
     }
     facts.insert(model.input.clone(), Fact::Data(model.input_dims.clone()));
     let mut budget = MAX_FOLDED_TOTAL;
-    for node in &model.nodes {
-        let at = |p: Problem| p.at(&describe(node));
-        check_axes(node, &facts).map_err(at)?;
-        let constant = bound(node, &facts, &mut budget).map_err(at)?;
-        let outlet = outlets[&node.output[0]];
-        let fact = guarded(|| infer(&mut inference, outlet.node)).map_err(at)?;
-        let fact = read(&fact).map_err(at)?;
-        if constant && matches!(fact, Fact::Data(_)) {
-            return Err(at(Problem::new(
-                "is computed from constants only, in a way that hecc does not fold",
-            )
-            .help("simplify the model first, e.g. with onnxsim")));
+    for (node, fault) in model.nodes.iter().zip(&mut model.faults) {
+        let found = match fault {
+            Some(_) => Ok(unsupported(node, &facts)),
+            None => result(node, &facts, &mut inference, &outlets, &mut budget),
+        };
+        let results = found.unwrap_or_else(|problem| {
+            *fault = Some(problem);
+            unsupported(node, &facts)
+        });
+        let names = node.output.iter().filter(|name| !name.is_empty());
+        for (name, fact) in names.zip(results.into_iter().chain(std::iter::repeat(Fact::Unknown))) {
+            // tract reads the facts of its own nodes' operands from its model.
+            if let (Some(&outlet), Fact::Data(dims)) = (outlets.get(name), &fact) {
+                let known = InferenceFact::dt_shape(f32::datum_type(), dims.as_slice());
+                inference
+                    .set_outlet_fact(outlet, known)
+                    .map_err(|e| reader(&e))?;
+            }
+            facts.insert(name.clone(), fact);
         }
-        facts.insert(node.output[0].clone(), fact);
     }
     Ok(facts)
+}
+
+/// Facts of a node's results, as many as are defined.
+fn result(
+    node: &NodeProto,
+    facts: &Facts,
+    inference: &mut InferenceModel,
+    outlets: &HashMap<String, OutletId>,
+    budget: &mut u64,
+) -> Step<Vec<Fact>> {
+    let unknown = |name: &String| !name.is_empty() && matches!(facts[name], Fact::Unknown);
+    if node.input.iter().any(unknown) {
+        return Ok(unsupported(node, facts));
+    }
+    check_axes(node, facts)?;
+    let constant = bound(node, facts, budget)?;
+    if !constant && let Some(dims) = shapes::results(node, facts)? {
+        let checked = |dims: Vec<usize>| sized(dims.iter().map(|&d| d as i64)).map(Fact::Data);
+        return dims.into_iter().map(checked).collect();
+    }
+    let outlet = outlets[&node.output[0]];
+    let fact = read(&guarded(|| infer(inference, outlet.node))?)?;
+    if constant && matches!(fact, Fact::Data(_)) {
+        return Err(Problem::new(
+            "is computed from constants only, in a way that hecc does not fold",
+        )
+        .help("simplify the model first, e.g. with onnxsim"));
+    }
+    Ok(vec![fact])
+}
+
+/// What is known of the result of a node that is not supported, or whose operands are unknown.
+fn unsupported(node: &NodeProto, facts: &Facts) -> Vec<Fact> {
+    let keeps = operators::find(&node.op_type).map_or_else(
+        |_| operators::keeps_shape(&node.op_type),
+        |o| matches!(o.shapes, Shapes::Same | Shapes::SameUnfolded),
+    );
+    match node.input.first().and_then(|name| facts.get(name)) {
+        Some(Fact::Data(dims)) if keeps => vec![Fact::Data(dims.clone())],
+        _ => vec![Fact::Unknown],
+    }
 }
 
 /// Checks axes that come as an operand.
@@ -87,7 +139,7 @@ fn check_axes(node: &NodeProto, facts: &Facts) -> Step<()> {
         Some(Fact::Constant(tensor)) => {
             operators::check_axes("axes", &tensors::integers(tensor).unwrap_or_default())
         }
-        Some(Fact::Data(_)) | None => Ok(()),
+        Some(Fact::Data(_) | Fact::Unknown) | None => Ok(()),
     }
 }
 
@@ -99,7 +151,7 @@ fn bound(node: &NodeProto, facts: &Facts, budget: &mut u64) -> Step<bool> {
         .filter(|name| !name.is_empty())
         .map(|name| match &facts[name] {
             Fact::Constant(tensor) => Some(&**tensor),
-            Fact::Data(_) => None,
+            Fact::Data(_) | Fact::Unknown => None,
         })
         .collect();
     let Some(operands) = operands else {
@@ -131,7 +183,7 @@ fn bound(node: &NodeProto, facts: &Facts, budget: &mut u64) -> Step<bool> {
             dims.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64))
         }
         // Both bounds hold for every broadcast and every gather.
-        "Add" | "Sub" | "Mul" | "Div" | "Gather" => operands
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Gather" => operands
             .iter()
             .fold(1u64, |n, t| n.saturating_mul(t.len() as u64)),
         _ => sum,
@@ -166,9 +218,17 @@ fn read(fact: &InferenceFact) -> Step<Fact> {
             .help("export with fixed image dimensions")
     };
     let dims = fact.shape.concretize().ok_or_else(unknown)?;
-    let mut sizes = Vec::with_capacity(dims.len());
-    for dim in &dims {
-        let size = dim.to_i64().map_err(|_| unknown())?;
+    let dims: Step<Vec<i64>> = dims
+        .iter()
+        .map(|d| d.to_i64().map_err(|_| unknown()))
+        .collect();
+    sized(dims?.into_iter()).map(Fact::Data)
+}
+
+/// Dimensions of a tensor that a network may have.
+fn sized(dims: impl Iterator<Item = i64>) -> Step<Vec<usize>> {
+    let mut sizes = Vec::new();
+    for size in dims {
         if !(1..=MAX_DIM as i64).contains(&size) {
             return Err(Problem::new(format!(
                 "has a result with a dimension of {size}, expected 1 to {MAX_DIM}"
@@ -185,7 +245,7 @@ fn read(fact: &InferenceFact) -> Step<Fact> {
             "has a result of dimensions {sizes:?}, more than {MAX_ELEMENTS} elements"
         )));
     }
-    Ok(Fact::Data(sizes))
+    Ok(sizes)
 }
 
 /// The checked model as tract takes it: nothing but what was checked.
@@ -210,8 +270,9 @@ fn proto(model: &Checked) -> ModelProto {
         r#type,
         ..ValueInfoProto::default()
     };
+    let nodes = model.nodes.iter().zip(&model.faults);
     let graph = GraphProto {
-        node: model.nodes.iter().map(for_tract).collect(),
+        node: nodes.flat_map(|(n, f)| for_tract(n, f, &model.input)).collect(),
         initializer: model.initialisers.clone(),
         input: vec![info(&model.input, Some(image))],
         output: vec![info(&model.output, None)],
@@ -228,16 +289,24 @@ fn proto(model: &Checked) -> ModelProto {
     }
 }
 
-/// A node with its first output only; in inference, a dropout is the identity.
-fn for_tract(node: &NodeProto) -> NodeProto {
-    let mut node = node.clone();
-    node.output.truncate(1);
-    if node.op_type == "Dropout" {
-        node.op_type = "Identity".to_string();
-        node.input.truncate(1);
-        node.attribute.clear();
+/// A node as tract is to see it. Where tract's own inference is not asked, or the node is not
+/// supported, one identity on the image for each result stands in its place.
+fn for_tract(node: &NodeProto, fault: &Option<Problem>, input: &str) -> Vec<NodeProto> {
+    let known = operators::find(&node.op_type).ok();
+    if fault.is_none() && known.is_some_and(|o| o.folds || o.shapes == Shapes::Reader) {
+        let mut node = node.clone();
+        node.output.truncate(1);
+        return vec![node];
     }
-    node
+    let outputs = node.output.iter().filter(|o| !o.is_empty()).enumerate();
+    let identity = |(i, output): (usize, &String)| NodeProto {
+        op_type: "Identity".to_string(),
+        name: format!("{}/{i}", node.name),
+        input: vec![input.to_string()],
+        output: vec![output.clone()],
+        ..NodeProto::default()
+    };
+    outputs.map(identity).collect()
 }
 
 thread_local! {

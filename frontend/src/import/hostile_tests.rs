@@ -34,14 +34,14 @@ fn errors_name_what_is_wrong() {
         &["x"],
         &[],
         vec![],
-        &["node 'the_y' (MaxPool)", "AveragePool"],
+        &["node 'the_y' (MaxPool)", "kernel_shape"],
     );
     one(
         "Frobnicate",
         &["x"],
         &[],
         vec![],
-        &["Frobnicate", "supported: Add"],
+        &["Frobnicate", "supported: Abs, Add"],
     );
     one(
         "Relu",
@@ -69,9 +69,9 @@ fn errors_name_what_is_wrong() {
     one(
         "Pad",
         &["x", "p"],
-        &[("mode", S("reflect"))],
+        &[("mode", S("bounce"))],
         vec![ints("p", &[0; 8])],
-        &["reflect", "constant"],
+        &["bounce", "reflect"],
     );
     one(
         "Pad",
@@ -111,21 +111,101 @@ fn errors_name_what_is_wrong() {
         vec![floats("w", &[2, 4, 3, 3])],
         &["(Conv)"],
     );
-    one("Mul", &["x", "x"], &[], vec![], &["Add of two values"]);
+    one("MatMul", &["x", "x"], &[], vec![], &["(MatMul)", "constant matrix"]);
+    one("Erf", &["x"], &[], vec![], &["(Erf)", "Gelu"]);
+    one("Cos", &["x"], &[], vec![], &["(Cos)", "cosine series"]);
+    one("Softsign", &["x"], &[], vec![], &["Softsign", "use one of Relu"]);
+    one("LSTM", &["x"], &[], vec![], &["LSTM", "feed-forward"]);
     one(
-        "Transpose",
+        "Pow",
+        &["x", "e"],
+        &[],
+        vec![floats("e", &[1])],
+        &["exponent", "integers from 1 to 64"],
+    );
+    one(
+        "Clip",
         &["x"],
-        &[("perm", Is(&[0, 2, 3, 1]))],
+        &[("min", F(1.0)), ("max", F(1.0))],
         vec![],
-        &["channels first"],
+        &["[1, 1]", "min below max"],
+    );
+    one(
+        "Resize",
+        &["x", "", "s"],
+        &[("mode", S("cubic"))],
+        vec![floats("s", &[4])],
+        &["(Resize)"],
+    );
+    one(
+        "Resize",
+        &["x", "", "s"],
+        &[("mode", S("linear"))],
+        vec![TensorProto {
+            float_data: vec![1.0, 1.0, 2.0, 2.0],
+            ..floats("s", &[4])
+        }],
+        &["\"linear\"", "nearest"],
+    );
+    one(
+        "Resize",
+        &["x", "", "s"],
+        &[],
+        vec![TensorProto {
+            float_data: vec![1.0, 1.0, 1e30, 2.0],
+            ..floats("s", &[4])
+        }],
+        &["scales 8 by"],
+    );
+    one(
+        "MaxPool",
+        &["x"],
+        &[
+            ("kernel_shape", Is(&[3, 3])),
+            ("dilations", Is(&[2, 2])),
+            ("pads", Is(&[1, 1, 1, 1])),
+        ],
+        vec![],
+        &["(MaxPool)", "but not both"],
+    );
+    one(
+        "MaxPool",
+        &["x"],
+        &[
+            ("kernel_shape", Is(&[2, 2])),
+            ("pads", Is(&[2, 0, 0, 0])),
+        ],
+        vec![],
+        &["pads smaller than the window"],
+    );
+    one(
+        "ConvTranspose",
+        &["x", "w"],
+        &[("output_shape", Is(&[17, 17]))],
+        vec![floats("w", &[4, 2, 3, 3])],
+        &["output_shape", "output_padding"],
+    );
+    one(
+        "DepthToSpace",
+        &["x"],
+        &[("blocksize", I(3))],
+        vec![],
+        &["blocksize of 3"],
+    );
+    one(
+        "Split",
+        &["x"],
+        &[("split", Is(&[1, 1])), ("axis", I(1))],
+        vec![],
+        &["splits 4"],
     );
     one("Cast", &["x"], &[("to", I(7))], vec![], &["float32"]);
     one(
         "ReduceMean",
         &["x"],
-        &[("axes", Is(&[1]))],
+        &[("axes", Is(&[4]))],
         vec![],
-        &["axes", "rows and columns"],
+        &["axis 4 of 4"],
     );
     let mut huge = floats("w", &[1]);
     huge.dims = vec![1 << 40, 1 << 40];
@@ -325,7 +405,19 @@ fn with_shape_arithmetic() -> ModelProto {
 /// Well-formed files with wrong contents: numbers, names and operators exchanged at random.
 #[test]
 fn edited_models_never_panic() {
-    const OPERATORS: [&str; 12] = [
+    const OPERATORS: [&str; 24] = [
+        "Max",
+        "MaxPool",
+        "ConvTranspose",
+        "Resize",
+        "Split",
+        "DepthToSpace",
+        "Expand",
+        "ReduceMax",
+        "Clip",
+        "PRelu",
+        "MatMul",
+        "Sum",
         "Conv",
         "Pad",
         "Slice",

@@ -1,6 +1,8 @@
-//! The supported operators, their attributes, and access to attributes.
+//! The supported operators and their attributes.
 
+use super::attributes::{attribute, ints};
 use super::error::{Problem, Step};
+use Shapes::{Own, Reader, Same, SameUnfolded};
 use tract_onnx::pb::NodeProto;
 use tract_onnx::pb::attribute_proto::AttributeType::{
     self, Float, Floats, Int, Ints, String as Text, Tensor,
@@ -12,6 +14,19 @@ pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 9..=22;
 /// Axes of a tensor, at most.
 const MAX_AXES: i64 = 8;
 
+/// How the shape of an operator's result is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shapes {
+    /// tract infers it, and folds the operator where its operands are constants.
+    Reader,
+    /// That of the first operand; on constants, tract folds the operator.
+    Same,
+    /// That of the first operand, and never folded.
+    SameUnfolded,
+    /// `shapes` computes it.
+    Own,
+}
+
 /// An operator the importer knows.
 pub(super) struct Operator {
     pub name: &'static str,
@@ -21,6 +36,7 @@ pub(super) struct Operator {
     pub inputs: (usize, usize),
     /// Whether it is folded when all inputs are constants.
     pub folds: bool,
+    pub shapes: Shapes,
 }
 
 const fn op(
@@ -28,12 +44,14 @@ const fn op(
     attributes: &'static [(&'static str, AttributeType)],
     inputs: (usize, usize),
     folds: bool,
+    shapes: Shapes,
 ) -> Operator {
     Operator {
         name,
         attributes,
         inputs,
         folds,
+        shapes,
     }
 }
 
@@ -51,7 +69,17 @@ const CONV: [(&str, AttributeType); 6] = [
     ("dilations", Ints),
     ("group", Int),
 ];
-const POOL: [(&str, AttributeType); 7] = [
+const CONV_TRANSPOSE: [(&str, AttributeType); 8] = [
+    CONV[0],
+    CONV[1],
+    CONV[2],
+    CONV[3],
+    CONV[4],
+    CONV[5],
+    ("output_padding", Ints),
+    ("output_shape", Ints),
+];
+const POOL: [(&str, AttributeType); 8] = [
     WINDOW[0],
     WINDOW[1],
     WINDOW[2],
@@ -59,96 +87,112 @@ const POOL: [(&str, AttributeType); 7] = [
     ("dilations", Ints),
     ("ceil_mode", Int),
     ("count_include_pad", Int),
+    ("storage_order", Int),
+];
+const REDUCE: [(&str, AttributeType); 3] = [
+    ("axes", Ints),
+    ("keepdims", Int),
+    ("noop_with_empty_axes", Int),
+];
+const NORMALIZATION: [(&str, AttributeType); 4] = [
+    ("epsilon", Float),
+    ("momentum", Float),
+    ("spatial", Int),
+    ("training_mode", Int),
+];
+const CONSTANT: [(&str, AttributeType); 5] = [
+    ("value", Tensor),
+    ("value_float", Float),
+    ("value_floats", Floats),
+    ("value_int", Int),
+    ("value_ints", Ints),
+];
+const RESIZE: [(&str, AttributeType); 9] = [
+    ("mode", Text),
+    ("coordinate_transformation_mode", Text),
+    ("nearest_mode", Text),
+    ("cubic_coeff_a", Float),
+    ("exclude_outside", Int),
+    ("extrapolation_value", Float),
+    ("antialias", Int),
+    ("axes", Ints),
+    ("keep_aspect_ratio_policy", Text),
 ];
 
+#[rustfmt::skip]
 const OPERATORS: &[Operator] = &[
-    op("Add", &[], (2, 2), true),
-    op("AveragePool", &POOL, (1, 1), false),
-    op(
-        "BatchNormalization",
-        &[
-            ("epsilon", Float),
-            ("momentum", Float),
-            ("spatial", Int),
-            ("training_mode", Int),
-        ],
-        (5, 5),
-        false,
-    ),
-    op("Cast", &[("to", Int), ("saturate", Int)], (1, 1), true),
-    op("Concat", &[("axis", Int)], (1, 64), true),
-    op(
-        "Constant",
-        &[
-            ("value", Tensor),
-            ("value_float", Float),
-            ("value_floats", Floats),
-            ("value_int", Int),
-            ("value_ints", Ints),
-        ],
-        (0, 0),
-        true,
-    ),
-    op("ConstantOfShape", &[("value", Tensor)], (1, 1), true),
-    op("Conv", &CONV, (2, 3), false),
-    op("Div", &[], (2, 2), true),
-    op("Dropout", &[("ratio", Float), ("seed", Int)], (1, 2), false),
-    op("Flatten", &[("axis", Int)], (1, 1), true),
-    op("Gather", &[("axis", Int)], (2, 2), true),
-    op(
-        "Gemm",
-        &[
-            ("alpha", Float),
-            ("beta", Float),
-            ("transA", Int),
-            ("transB", Int),
-        ],
-        (2, 3),
-        false,
-    ),
-    op("GlobalAveragePool", &[], (1, 1), false),
-    op("Identity", &[], (1, 1), true),
-    op("MatMul", &[], (2, 2), false),
-    op("Mul", &[], (2, 2), true),
-    op(
-        "Pad",
-        &[("mode", Text), ("pads", Ints), ("value", Float)],
-        (1, 4),
-        false,
-    ),
-    op(
-        "ReduceMean",
-        &[
-            ("axes", Ints),
-            ("keepdims", Int),
-            ("noop_with_empty_axes", Int),
-        ],
-        (1, 2),
-        false,
-    ),
-    op("Relu", &[], (1, 1), false),
-    op("Reshape", &[("allowzero", Int)], (2, 2), true),
-    op("Shape", &[("start", Int), ("end", Int)], (1, 1), true),
-    op(
-        "Slice",
-        &[
-            ("starts", Ints),
-            ("ends", Ints),
-            ("axes", Ints),
-            ("steps", Ints),
-        ],
-        (1, 5),
-        true,
-    ),
-    op("Squeeze", &[("axes", Ints)], (1, 2), true),
-    op("Sub", &[], (2, 2), true),
-    op("Transpose", &[("perm", Ints)], (1, 1), true),
-    op("Unsqueeze", &[("axes", Ints)], (1, 2), true),
+    op("Abs", &[], (1, 1), true, Same),
+    op("Add", &[], (2, 2), true, Reader),
+    op("ArgMax", &[("axis", Int), ("keepdims", Int), ("select_last_index", Int)], (1, 1), false, Own),
+    op("AveragePool", &POOL, (1, 1), false, Own),
+    op("BatchNormalization", &NORMALIZATION, (5, 5), false, SameUnfolded),
+    op("Cast", &[("to", Int), ("saturate", Int)], (1, 1), true, Reader),
+    op("Ceil", &[], (1, 1), true, Same),
+    op("Clip", &[("min", Float), ("max", Float)], (1, 3), false, SameUnfolded),
+    op("Concat", &[("axis", Int)], (1, 64), true, Reader),
+    op("Constant", &CONSTANT, (0, 0), true, Reader),
+    op("ConstantOfShape", &[("value", Tensor)], (1, 1), true, Reader),
+    op("Conv", &CONV, (2, 3), false, Own),
+    op("ConvTranspose", &CONV_TRANSPOSE, (2, 3), false, Own),
+    op("Cos", &[], (1, 1), false, SameUnfolded),
+    op("DepthToSpace", &[("blocksize", Int), ("mode", Text)], (1, 1), false, Own),
+    op("Div", &[], (2, 2), true, Reader),
+    op("Dropout", &[("ratio", Float), ("seed", Int)], (1, 3), false, SameUnfolded),
+    op("Elu", &[("alpha", Float)], (1, 1), false, SameUnfolded),
+    op("Erf", &[], (1, 1), false, SameUnfolded),
+    op("Exp", &[], (1, 1), true, Same),
+    op("Expand", &[], (2, 2), true, Own),
+    op("Flatten", &[("axis", Int)], (1, 1), true, Reader),
+    op("Floor", &[], (1, 1), true, Same),
+    op("Gather", &[("axis", Int)], (2, 2), true, Reader),
+    op("Gelu", &[("approximate", Text)], (1, 1), false, SameUnfolded),
+    op("Gemm", &[("alpha", Float), ("beta", Float), ("transA", Int), ("transB", Int)], (2, 3), false, Reader),
+    op("GlobalAveragePool", &[], (1, 1), false, Own),
+    op("GlobalMaxPool", &[], (1, 1), false, Own),
+    op("HardSigmoid", &[("alpha", Float), ("beta", Float)], (1, 1), false, SameUnfolded),
+    op("HardSwish", &[], (1, 1), false, SameUnfolded),
+    op("Identity", &[], (1, 1), true, Same),
+    op("LeakyRelu", &[("alpha", Float)], (1, 1), false, SameUnfolded),
+    op("LogSoftmax", &[("axis", Int)], (1, 1), false, SameUnfolded),
+    op("MatMul", &[], (2, 2), false, Reader),
+    op("Max", &[], (1, 64), false, Own),
+    op("MaxPool", &POOL, (1, 1), false, Own),
+    op("Min", &[], (1, 64), false, Own),
+    op("Mish", &[], (1, 1), false, SameUnfolded),
+    op("Mul", &[], (2, 2), true, Reader),
+    op("Neg", &[], (1, 1), true, Same),
+    op("PRelu", &[], (2, 2), false, SameUnfolded),
+    op("Pad", &[("mode", Text), ("pads", Ints), ("value", Float)], (1, 4), false, Own),
+    op("Pow", &[], (2, 2), true, Same),
+    op("Reciprocal", &[], (1, 1), true, Same),
+    op("ReduceMax", &REDUCE, (1, 2), false, Own),
+    op("ReduceMean", &REDUCE, (1, 2), false, Own),
+    op("ReduceSum", &REDUCE, (1, 2), false, Own),
+    op("Relu", &[], (1, 1), false, SameUnfolded),
+    op("Reshape", &[("allowzero", Int)], (2, 2), true, Reader),
+    op("Resize", &RESIZE, (1, 4), false, Own),
+    op("Selu", &[("alpha", Float), ("gamma", Float)], (1, 1), false, SameUnfolded),
+    op("Shape", &[("start", Int), ("end", Int)], (1, 1), true, Reader),
+    op("Sigmoid", &[], (1, 1), false, SameUnfolded),
+    op("Slice", &[("starts", Ints), ("ends", Ints), ("axes", Ints), ("steps", Ints)], (1, 5), true, Reader),
+    op("Softmax", &[("axis", Int)], (1, 1), false, SameUnfolded),
+    op("Softplus", &[], (1, 1), false, SameUnfolded),
+    op("SpaceToDepth", &[("blocksize", Int)], (1, 1), false, Own),
+    op("Split", &[("axis", Int), ("split", Ints), ("num_outputs", Int)], (1, 2), false, Own),
+    op("Sqrt", &[], (1, 1), true, Same),
+    op("Squeeze", &[("axes", Ints)], (1, 2), true, Reader),
+    op("Sub", &[], (2, 2), true, Reader),
+    op("Sum", &[], (1, 64), false, Own),
+    op("Tanh", &[], (1, 1), false, SameUnfolded),
+    op("Transpose", &[("perm", Ints)], (1, 1), true, Reader),
+    op("Unsqueeze", &[("axes", Ints)], (1, 2), true, Reader),
+    op("Upsample", &[("mode", Text), ("scales", Floats)], (1, 2), false, Own),
 ];
 
 /// The operator of a node, or why there is none.
 pub(super) fn find(name: &str) -> Step<&'static Operator> {
-    OPERATORS.iter().find(|o| o.name == name).ok_or_else(|| {
+    let at = OPERATORS.binary_search_by(|o| o.name.cmp(name));
+    at.map(|i| &OPERATORS[i]).map_err(|_| {
         let all: Vec<&str> = OPERATORS.iter().map(|o| o.name).collect();
         Problem::new(format!("operator {name:?} is not supported")).help(
             nearest(name).map_or_else(|| format!("supported: {}", all.join(", ")), String::from),
@@ -159,25 +203,55 @@ pub(super) fn find(name: &str) -> Step<&'static Operator> {
 /// The nearest supported form of operators that people try.
 fn nearest(name: &str) -> Option<&'static str> {
     Some(match name {
-        "MaxPool" | "GlobalMaxPool" => {
-            "use AveragePool, GlobalAveragePool, or a convolution with stride, and train again"
+        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LRN"
+        | "MeanVarianceNormalization" | "LpNormalization" | "RMSNormalization" => {
+            "its statistics depend on the image; use BatchNormalization"
         }
-        "Softmax" | "LogSoftmax" | "Sigmoid" => {
-            "if it is the last operator, export the logits without it: the order of the classes is the same; elsewhere use Relu"
+        "Softsign" | "ThresholdedRelu" | "Celu" | "Hardmax" | "Sign" | "Sin" | "Tan" | "Log" => {
+            "use one of Relu, LeakyRelu, Clip, Sigmoid, HardSigmoid, HardSwish, Gelu, Tanh, Elu, Selu, Softplus, Mish, or a polynomial"
         }
-        "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Gelu" | "HardSwish" | "HardSigmoid" | "Clip"
-        | "Tanh" | "Swish" => "the supported activation is Relu",
-        "ConvTranspose" | "Resize" | "Upsample" => {
-            "only networks that keep or lower the resolution are supported: Conv, AveragePool"
+        "LpPool" | "GlobalLpPool" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceMin"
+        | "ReduceProd" | "ReduceLogSum" | "ReduceLogSumExp" => {
+            "use AveragePool, MaxPool, ReduceMean or ReduceSum"
         }
-        "GlobalLpPool" | "ReduceMax" | "ReduceSum" => {
-            "use GlobalAveragePool, or ReduceMean over the last two axes"
+        "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" | "If" => {
+            "only feed-forward networks are supported"
         }
-        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => {
-            "use BatchNormalization"
+        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger" => {
+            "export the model before quantisation, in float32"
+        }
+        "Attention" | "MultiHeadAttention" | "Einsum" => {
+            "only products with constants are supported: Conv, Gemm, MatMul"
+        }
+        "GridSample" | "AffineGrid" | "RoiAlign" | "MaxRoiPool" => {
+            "use Resize (nearest), Slice or Transpose, whose indices do not depend on the image"
         }
         _ => return None,
     })
+}
+
+/// Whether an operator that is not supported keeps the shape of its first operand, so that what
+/// follows it can be checked too.
+pub(super) fn keeps_shape(name: &str) -> bool {
+    matches!(
+        name,
+        "LayerNormalization"
+            | "InstanceNormalization"
+            | "GroupNormalization"
+            | "LRN"
+            | "MeanVarianceNormalization"
+            | "LpNormalization"
+            | "RMSNormalization"
+            | "Softsign"
+            | "ThresholdedRelu"
+            | "Celu"
+            | "Hardmax"
+            | "Sign"
+            | "Sin"
+            | "Tan"
+            | "Log"
+            | "Round"
+    )
 }
 
 /// Checks names and types of a node's attributes, and the number of its inputs.
@@ -244,7 +318,7 @@ pub(super) fn check_signature(node: &NodeProto) -> Step<()> {
 /// Which operand of an operator names axes.
 pub(super) fn axes_operand(op: &str) -> Option<usize> {
     match op {
-        "ReduceMean" | "Squeeze" | "Unsqueeze" => Some(1),
+        "ReduceMax" | "ReduceMean" | "ReduceSum" | "Squeeze" | "Unsqueeze" => Some(1),
         "Pad" | "Slice" => Some(3),
         _ => None,
     }
@@ -262,60 +336,12 @@ pub(super) fn check_axes(what: &str, axes: &[i64]) -> Step<()> {
     }
 }
 
-fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a tract_onnx::pb::AttributeProto> {
-    node.attribute.iter().find(|a| a.name == name)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// An integer attribute.
-pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
-    attribute(node, name).map_or(default, |a| a.i)
-}
-
-/// A float attribute.
-pub(super) fn float(node: &NodeProto, name: &str, default: f32) -> Step<f32> {
-    let value = attribute(node, name).map_or(default, |a| a.f);
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Problem::new(format!(
-            "attribute {name:?} is {value}, expected a finite number"
-        )))
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(OPERATORS.is_sorted_by_key(|o| o.name));
     }
-}
-
-/// A text attribute.
-pub(super) fn text<'a>(
-    node: &'a NodeProto,
-    name: &str,
-    default: &'static str,
-) -> std::borrow::Cow<'a, str> {
-    attribute(node, name).map_or(default.into(), |a| String::from_utf8_lossy(&a.s))
-}
-
-/// A list of integers.
-pub(super) fn ints<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
-    attribute(node, name).map(|a| a.ints.as_slice())
-}
-
-/// A list of exactly N integers in `low..=65536`, or the default.
-pub(super) fn sizes<const N: usize>(
-    node: &NodeProto,
-    name: &str,
-    low: i64,
-    default: usize,
-) -> Step<[usize; N]> {
-    let Some(values) = ints(node, name) else {
-        return Ok([default; N]);
-    };
-    let wrong = || {
-        Problem::new(format!(
-            "attribute {name:?} is {:?}, expected {N} numbers from {low} to 65536",
-            &values[..values.len().min(8)]
-        ))
-        .help("only two-dimensional images are supported")
-    };
-    if values.len() != N || values.iter().any(|v| !(low..=1 << 16).contains(v)) {
-        return Err(wrong());
-    }
-    Ok(std::array::from_fn(|i| values[i] as usize))
 }

@@ -125,3 +125,15 @@ pub(super) fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
             .to_vec(),
     )
 }
+
+/// Numbers of a folded constant of any type.
+pub(super) fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
+    let cast = tensor.cast_to::<f64>().ok()?;
+    Some(
+        cast.try_as_plain_ram()
+            .ok()?
+            .as_slice::<f64>()
+            .ok()?
+            .to_vec(),
+    )
+}

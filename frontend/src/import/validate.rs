@@ -1,6 +1,7 @@
 //! The decoded model against what the importer supports, before tract sees it.
 
 use super::error::{Problem, Step};
+use super::heads;
 use super::operators::{self, OPSETS};
 use super::tensors;
 use hecc_ir::nn_verify::{MAX_DIM, MAX_ELEMENTS, MAX_NODES};
@@ -13,8 +14,10 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 /// A model whose every node is supported, reduced to what its output depends on.
 pub(super) struct Checked {
-    /// Nodes in dataflow order, each with one output and a name of its own.
+    /// Nodes in dataflow order, each with a name of its own.
     pub nodes: Vec<NodeProto>,
+    /// What is wrong with each of them, as far as its operator and attributes tell.
+    pub faults: Vec<Option<Problem>>,
     /// Constants of the file.
     pub initialisers: Vec<TensorProto>,
     /// Name of the image.
@@ -25,6 +28,8 @@ pub(super) struct Checked {
     pub output: String,
     /// Version of the operator set.
     pub opset: i64,
+    /// What is left to the client.
+    pub notes: Vec<String>,
 }
 
 /// `node 'name' (Operator)`, for messages.
@@ -69,15 +74,16 @@ pub(super) fn validate(model: ModelProto) -> Step<Checked> {
                 .help("export the logits as the only output"),
         );
     };
-    let mut nodes = named(graph.node);
-    for node in &nodes {
-        check_node(node).map_err(|p| p.at(&describe(node)))?;
-    }
+    let nodes = named(graph.node);
+    let faults: Vec<Option<Problem>> = nodes.iter().map(|n| check_node(n).err()).collect();
+    let (output, notes) = heads::strip(&nodes, &output.name);
     let mut known: HashSet<&str> = constants;
     known.insert(&input);
-    let order = dataflow_order(&nodes, &known, &output.name)?;
-    let mut taken: Vec<Option<NodeProto>> = nodes.drain(..).map(Some).collect();
-    let nodes: Vec<NodeProto> = order.into_iter().filter_map(|i| taken[i].take()).collect();
+    let order = dataflow_order(&nodes, &faults, &known, &output)?;
+    let mut taken: Vec<Option<(NodeProto, Option<Problem>)>> =
+        nodes.into_iter().zip(faults).map(Some).collect();
+    let (nodes, faults): (Vec<NodeProto>, Vec<Option<Problem>>) =
+        order.into_iter().filter_map(|i| taken[i].take()).unzip();
     let used: HashSet<&str> = nodes
         .iter()
         .flat_map(|n| &n.input)
@@ -90,11 +96,13 @@ pub(super) fn validate(model: ModelProto) -> Step<Checked> {
         .collect();
     Ok(Checked {
         nodes,
+        faults,
         initialisers,
         input,
         input_dims,
-        output: output.name.clone(),
+        output,
         opset,
+        notes,
     })
 }
 
@@ -226,16 +234,25 @@ fn check_node(node: &NodeProto) -> Step<()> {
 }
 
 /// Positions of the nodes that `output` depends on, producers first.
-fn dataflow_order(nodes: &[NodeProto], known: &HashSet<&str>, output: &str) -> Step<Vec<usize>> {
+fn dataflow_order(
+    nodes: &[NodeProto],
+    faults: &[Option<Problem>],
+    known: &HashSet<&str>,
+    output: &str,
+) -> Step<Vec<usize>> {
     let mut producer: HashMap<&str, usize> = HashMap::new();
     for (i, node) in nodes.iter().enumerate() {
-        let name = node.output[0].as_str();
-        if known.contains(name) || producer.insert(name, i).is_some() {
-            return Err(Problem::new(format!(
-                "defines {:?}, which is defined elsewhere",
-                shorten(name)
-            ))
-            .at(&describe(node)));
+        // Further outputs of what is not supported anyway are taken for defined.
+        let all = faults[i].is_some() || node.op_type == "Split";
+        let outputs = node.output.iter().take(if all { usize::MAX } else { 1 });
+        for name in outputs.filter(|name| !name.is_empty()) {
+            if known.contains(name.as_str()) || producer.insert(name, i).is_some() {
+                return Err(Problem::new(format!(
+                    "defines {:?}, which is defined elsewhere",
+                    shorten(name)
+                ))
+                .at(&describe(node)));
+            }
         }
     }
     let Some(&last) = producer.get(output) else {
