@@ -1,16 +1,23 @@
 //! Products of nn linear operators: what `fold_linear` may merge, operator by operator.
 
+mod selection;
+
+pub use selection::picks;
+
 use hecc_ir::nn::{Linear, Shape};
 
 /// The operator without its constant part.
 pub fn without_bias(op: &Linear) -> Linear {
     let mut op = op.clone();
     match &mut op {
-        Linear::Conv { bias, .. } | Linear::Gemm { bias, .. } => bias.fill(0.0),
-        Linear::Affine { shift, .. } => shift.fill(0.0),
+        Linear::Conv { bias, .. }
+        | Linear::ConvTranspose { bias, .. }
+        | Linear::Gemm { bias, .. } => bias.fill(0.0),
+        Linear::Affine { shift, .. } | Linear::Elementwise { shift, .. } => shift.fill(0.0),
         Linear::AveragePool { .. }
         | Linear::Slice { .. }
         | Linear::Pad { .. }
+        | Linear::Gather { .. }
         | Linear::Reshape { .. } => {}
     }
     op
@@ -20,23 +27,126 @@ pub fn without_bias(op: &Linear) -> Linear {
 pub fn is_identity(op: &Linear, input: Shape, output: Shape) -> bool {
     match op {
         Linear::Reshape { .. } | Linear::Slice { .. } | Linear::Pad { .. } => input == output,
-        Linear::Affine { scale, shift } => {
+        Linear::Affine { scale, shift } | Linear::Elementwise { scale, shift } => {
             scale.iter().all(|&s| s == 1.0) && shift.iter().all(|&b| b == 0.0)
         }
         Linear::AveragePool { kernel, stride } => *kernel == [1, 1] && *stride == [1, 1],
-        Linear::Conv { .. } | Linear::Gemm { .. } => false,
+        Linear::Gather { source, .. } => input == output && is_in_order(source, input),
+        Linear::Conv { .. } | Linear::ConvTranspose { .. } | Linear::Gemm { .. } => false,
+    }
+}
+
+fn is_in_order(source: &[u32], input: Shape) -> bool {
+    source.len() == input.elements() && source.iter().enumerate().all(|(i, &s)| s as usize == i)
+}
+
+/// Whether the operator only moves or scales elements, so that repeating it costs next to nothing.
+pub fn is_light(op: &Linear) -> bool {
+    match op {
+        Linear::Affine { .. }
+        | Linear::Elementwise { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Gather { .. }
+        | Linear::Reshape { .. } => true,
+        Linear::Conv { .. }
+        | Linear::ConvTranspose { .. }
+        | Linear::Gemm { .. }
+        | Linear::AveragePool { .. } => false,
     }
 }
 
 /// Constants the operator holds.
 pub fn weight_count(op: &Linear) -> usize {
-    op.constants().iter().map(|c| c.len()).sum()
+    let picked = match op {
+        Linear::Gather { source, .. } => source.len(),
+        Linear::Conv { .. }
+        | Linear::ConvTranspose { .. }
+        | Linear::Gemm { .. }
+        | Linear::AveragePool { .. }
+        | Linear::Affine { .. }
+        | Linear::Elementwise { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Reshape { .. } => 0,
+    };
+    picked + op.constants().iter().map(|c| c.len()).sum::<usize>()
 }
 
-/// `second` after `first` as one operator, where there is one; `middle` is the shape between them.
-pub fn compose(first: &Linear, second: &Linear, middle: Shape) -> Option<Linear> {
+/// The same operator in its simplest form: per-channel where it can be, a Reshape where nothing moves.
+pub fn simplest(op: &Linear, input: Shape) -> Option<Linear> {
+    match op {
+        Linear::Elementwise { scale, shift } => {
+            let plane = input.h * input.w;
+            let flat = |values: &[f32]| {
+                let rows = values.chunks(plane.max(1));
+                let first = rows.clone().map(|row| row[0]).collect::<Vec<f32>>();
+                let even = rows.zip(&first).all(|(row, f)| row.iter().all(|v| v == f));
+                even.then_some(first)
+            };
+            Some(Linear::Affine {
+                scale: flat(scale)?,
+                shift: flat(shift)?,
+            })
+        }
+        Linear::Gather { shape, source } => {
+            is_in_order(source, input).then_some(Linear::Reshape { shape: *shape })
+        }
+        Linear::Conv { .. }
+        | Linear::ConvTranspose { .. }
+        | Linear::Gemm { .. }
+        | Linear::AveragePool { .. }
+        | Linear::Affine { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Reshape { .. } => None,
+    }
+}
+
+/// Shapes around two operators: before the first, between them, after the second.
+#[derive(Clone, Copy, Debug)]
+pub struct Shapes {
+    /// Before the first.
+    pub input: Shape,
+    /// Between them.
+    pub middle: Shape,
+    /// After the second.
+    pub output: Shape,
+}
+
+/// `second` after `first` as one operator, where there is one.
+pub fn compose(first: &Linear, second: &Linear, shapes: Shapes) -> Option<Linear> {
+    let Shapes {
+        input,
+        middle,
+        output,
+    } = shapes;
     match second {
-        Linear::Affine { scale, shift } => affine_after(first, scale, shift),
+        Linear::Affine { scale, shift } => affine_after(first, scale, shift, middle),
+        Linear::Elementwise { scale, shift } => match first {
+            Linear::Affine { .. } | Linear::Elementwise { .. } => {
+                let (a, b) = per_element(first, middle)?;
+                let fold = |(v, s): (&f32, &f32)| v * s;
+                Some(Linear::Elementwise {
+                    scale: a.iter().zip(scale).map(fold).collect(),
+                    shift: b
+                        .iter()
+                        .zip(scale)
+                        .map(fold)
+                        .zip(shift)
+                        .map(|(v, t)| v + t)
+                        .collect(),
+                })
+            }
+            Linear::Conv { .. }
+            | Linear::ConvTranspose { .. }
+            | Linear::Gemm { .. }
+            | Linear::AveragePool { .. }
+            | Linear::Slice { .. }
+            | Linear::Pad { .. }
+            | Linear::Gather { .. }
+            | Linear::Reshape { .. } => None,
+        },
         Linear::Conv { pads, .. } => match first {
             Linear::Affine { scale, shift } => {
                 // Padding with zeros happens after the affine: a shift survives only where nothing is padded.
@@ -44,30 +154,52 @@ pub fn compose(first: &Linear, second: &Linear, middle: Shape) -> Option<Linear>
                 let survives = !shifted || *pads == [0; 4];
                 survives.then(|| conv_after(scale, shift, second, middle))?
             }
-            Linear::Pad { before, after } => padded_conv(*before, *after, second),
+            Linear::Pad { before, after } => padded_conv(*before, *after, second, input),
             Linear::Conv { .. }
+            | Linear::ConvTranspose { .. }
             | Linear::Gemm { .. }
             | Linear::AveragePool { .. }
+            | Linear::Elementwise { .. }
             | Linear::Slice { .. }
+            | Linear::Gather { .. }
             | Linear::Reshape { .. } => None,
         },
-        // Both read their input in c-major order, which is all a Reshape keeps.
-        Linear::Gemm { .. } | Linear::Reshape { .. } => {
-            matches!(first, Linear::Reshape { .. }).then(|| second.clone())
+        Linear::ConvTranspose { .. } => match first {
+            Linear::Affine { scale, shift } => {
+                // At the borders fewer windows overlap: a shift would not stay a constant.
+                let shifted = shift.iter().any(|&b| b != 0.0);
+                (!shifted).then(|| scaled_rows(second, scale))?
+            }
+            Linear::Conv { .. }
+            | Linear::ConvTranspose { .. }
+            | Linear::Gemm { .. }
+            | Linear::AveragePool { .. }
+            | Linear::Elementwise { .. }
+            | Linear::Slice { .. }
+            | Linear::Pad { .. }
+            | Linear::Gather { .. }
+            | Linear::Reshape { .. } => None,
+        },
+        Linear::Gemm { weight, bias, rows } => gemm_after(first, weight, bias, *rows, shapes),
+        Linear::Reshape { .. } => match first {
+            Linear::Reshape { .. } => Some(second.clone()),
+            Linear::Gather { source, .. } => Some(Linear::Gather {
+                shape: output,
+                source: source.clone(),
+            }),
+            Linear::Conv { .. }
+            | Linear::ConvTranspose { .. }
+            | Linear::Gemm { .. }
+            | Linear::AveragePool { .. }
+            | Linear::Affine { .. }
+            | Linear::Elementwise { .. }
+            | Linear::Slice { .. }
+            | Linear::Pad { .. } => None,
+        },
+        Linear::Gather { source, .. } => {
+            selection::gather(output, &selection::picks(first, input, middle)?, source)
         }
-        Linear::Slice { start, step, shape } => {
-            let Linear::Slice {
-                start: a, step: s, ..
-            } = first
-            else {
-                return None;
-            };
-            Some(Linear::Slice {
-                start: std::array::from_fn(|i| a[i] + start[i] * s[i]),
-                step: std::array::from_fn(|i| s[i] * step[i]),
-                shape: *shape,
-            })
-        }
+        Linear::Slice { start, step, shape } => slice_after(first, *start, *step, *shape, shapes),
         Linear::Pad { before, after } => {
             let Linear::Pad {
                 before: a,
@@ -85,14 +217,95 @@ pub fn compose(first: &Linear, second: &Linear, middle: Shape) -> Option<Linear>
     }
 }
 
-/// `conv` on an input padded with zeros along rows and columns.
-fn padded_conv(before: [usize; 3], after: [usize; 3], conv: &Linear) -> Option<Linear> {
+/// `first`, then zero channels around its output, as one convolution or Gemm.
+pub fn widened(first: &Linear, second: &Linear) -> Option<Linear> {
+    let Linear::Pad { before, after } = second else {
+        return None;
+    };
+    if before[1..] != [0, 0] || after[1..] != [0, 0] {
+        return None;
+    }
+    let mut op = first.clone();
+    let (weight, bias, rows) = match &mut op {
+        Linear::Conv {
+            weight,
+            bias,
+            out_channels,
+            groups: 1,
+            ..
+        } => (weight, bias, out_channels),
+        Linear::Gemm { weight, bias, rows } => (weight, bias, rows),
+        Linear::Conv { .. }
+        | Linear::ConvTranspose { .. }
+        | Linear::AveragePool { .. }
+        | Linear::Affine { .. }
+        | Linear::Elementwise { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Gather { .. }
+        | Linear::Reshape { .. } => return None,
+    };
+    let row = weight.len() / (*rows).max(1);
+    let around = |values: &[f32], row: usize| {
+        let mut out = vec![0.0; before[0] * row];
+        out.extend_from_slice(values);
+        out.resize(out.len() + after[0] * row, 0.0);
+        out
+    };
+    *weight = around(weight, row);
+    *bias = around(bias, 1);
+    *rows += before[0] + after[0];
+    Some(op)
+}
+
+/// Scale and shift of every element.
+fn per_element(op: &Linear, shape: Shape) -> Option<(Vec<f32>, Vec<f32>)> {
+    let plane = shape.h * shape.w;
+    let spread = |values: &[f32]| {
+        let rows = values.iter().flat_map(|&v| std::iter::repeat_n(v, plane));
+        rows.collect::<Vec<f32>>()
+    };
+    match op {
+        Linear::Affine { scale, shift } => Some((spread(scale), spread(shift))),
+        Linear::Elementwise { scale, shift } => Some((scale.clone(), shift.clone())),
+        Linear::Conv { .. }
+        | Linear::ConvTranspose { .. }
+        | Linear::Gemm { .. }
+        | Linear::AveragePool { .. }
+        | Linear::Slice { .. }
+        | Linear::Pad { .. }
+        | Linear::Gather { .. }
+        | Linear::Reshape { .. } => None,
+    }
+}
+
+/// `conv` on an input padded with zeros: along rows and columns they become its own, zero channels go.
+fn padded_conv(
+    before: [usize; 3],
+    after: [usize; 3],
+    conv: &Linear,
+    input: Shape,
+) -> Option<Linear> {
     let mut conv = conv.clone();
-    let Linear::Conv { pads, .. } = &mut conv else {
+    let Linear::Conv {
+        weight,
+        kernel,
+        pads,
+        groups,
+        ..
+    } = &mut conv
+    else {
         return None;
     };
     if before[0] != 0 || after[0] != 0 {
-        return None;
+        if *groups != 1 {
+            return None;
+        }
+        let taps = kernel[0] * kernel[1];
+        let row = (before[0] + input.c + after[0]) * taps;
+        let kept = before[0] * taps..(before[0] + input.c) * taps;
+        let rows = weight.chunks(row);
+        *weight = rows.flat_map(|r| r[kept.clone()].to_vec()).collect();
     }
     let more = [before[1], before[2], after[1], after[2]];
     pads.iter_mut().zip(more).for_each(|(pad, m)| *pad += m);
@@ -100,8 +313,13 @@ fn padded_conv(before: [usize; 3], after: [usize; 3], conv: &Linear) -> Option<L
 }
 
 /// `scale * first(x) + shift` as one operator of the kind of `first`.
-fn affine_after(first: &Linear, scale: &[f32], shift: &[f32]) -> Option<Linear> {
+fn affine_after(first: &Linear, scale: &[f32], shift: &[f32], middle: Shape) -> Option<Linear> {
     let mut op = first.clone();
+    let fold = |values: &mut [f32], add: bool| {
+        for ((b, s), t) in values.iter_mut().zip(scale).zip(shift) {
+            *b = *b * s + if add { *t } else { 0.0 };
+        }
+    };
     match &mut op {
         Linear::Conv { weight, bias, .. } | Linear::Gemm { weight, bias, .. } => {
             if bias.len() != scale.len() || scale.is_empty() {
@@ -111,21 +329,46 @@ fn affine_after(first: &Linear, scale: &[f32], shift: &[f32]) -> Option<Linear> 
             for (row, s) in weight.chunks_mut(row.max(1)).zip(scale) {
                 row.iter_mut().for_each(|w| *w *= s);
             }
-            for ((b, s), t) in bias.iter_mut().zip(scale).zip(shift) {
-                *b = *b * s + t;
+            fold(bias, true);
+            Some(op)
+        }
+        Linear::ConvTranspose {
+            weight,
+            bias,
+            out_channels,
+            kernel,
+            groups,
+            ..
+        } => {
+            let (taps, outs) = (kernel[0] * kernel[1], *out_channels / *groups);
+            let inputs = weight.len() / (outs * taps).max(1);
+            let per_group = inputs / *groups;
+            for (i, row) in weight.chunks_mut((outs * taps).max(1)).enumerate() {
+                let scales = &scale[i / per_group.max(1) * outs..];
+                for (taps, s) in row.chunks_mut(taps.max(1)).zip(scales) {
+                    taps.iter_mut().for_each(|w| *w *= s);
+                }
             }
+            fold(bias, true);
             Some(op)
         }
         Linear::Affine { scale: a, shift: b } => {
-            for (((a, b), s), t) in a.iter_mut().zip(b).zip(scale).zip(shift) {
-                *a *= s;
-                *b = *b * s + t;
+            fold(a, false);
+            fold(b, true);
+            Some(op)
+        }
+        Linear::Elementwise { scale: a, shift: b } => {
+            let plane = (middle.h * middle.w).max(1);
+            for (c, (a, b)) in a.chunks_mut(plane).zip(b.chunks_mut(plane)).enumerate() {
+                a.iter_mut().for_each(|a| *a *= scale[c]);
+                b.iter_mut().for_each(|b| *b = *b * scale[c] + shift[c]);
             }
             Some(op)
         }
         Linear::AveragePool { .. }
         | Linear::Slice { .. }
         | Linear::Pad { .. }
+        | Linear::Gather { .. }
         | Linear::Reshape { .. } => None,
     }
 }
@@ -161,4 +404,143 @@ fn conv_after(scale: &[f32], shift: &[f32], conv: &Linear, middle: Shape) -> Opt
         }
     }
     Some(op)
+}
+
+/// A transposed convolution whose input is scaled per channel.
+fn scaled_rows(conv: &Linear, scale: &[f32]) -> Option<Linear> {
+    let mut op = conv.clone();
+    let Linear::ConvTranspose { weight, .. } = &mut op else {
+        return None;
+    };
+    let row = (weight.len() / scale.len().max(1)).max(1);
+    for (row, s) in weight.chunks_mut(row).zip(scale) {
+        row.iter_mut().for_each(|w| *w *= s);
+    }
+    Some(op)
+}
+
+/// `W first(x) + b` as one Gemm.
+fn gemm_after(
+    first: &Linear,
+    weight: &[f32],
+    bias: &[f32],
+    rows: usize,
+    shapes: Shapes,
+) -> Option<Linear> {
+    let (cols, inputs) = (shapes.middle.elements(), shapes.input.elements());
+    let gemm = |weight: Vec<f32>, bias: Vec<f32>| Some(Linear::Gemm { weight, bias, rows });
+    match first {
+        // Both read their input in c-major order, which is all a Reshape keeps.
+        Linear::Reshape { .. } => gemm(weight.to_vec(), bias.to_vec()),
+        Linear::Affine { .. } | Linear::Elementwise { .. } => {
+            let (scale, shift) = per_element(first, shapes.middle)?;
+            let (mut weight, mut bias) = (weight.to_vec(), bias.to_vec());
+            for (row, b) in weight.chunks_mut(cols).zip(&mut bias) {
+                let dot = |(w, t): (&f32, &f32)| f64::from(*w) * f64::from(*t);
+                *b = (f64::from(*b) + row.iter().zip(&shift).map(dot).sum::<f64>()) as f32;
+                row.iter_mut().zip(&scale).for_each(|(w, s)| *w *= s);
+            }
+            gemm(weight, bias)
+        }
+        Linear::Slice { .. } | Linear::Pad { .. } | Linear::Gather { .. } => {
+            // Only where the matrix does not grow.
+            if inputs > cols {
+                return None;
+            }
+            let picks = selection::picks(first, shapes.input, shapes.middle)?;
+            let mut out = vec![0.0; rows * inputs];
+            for (from, to) in weight.chunks(cols).zip(out.chunks_mut(inputs)) {
+                for (w, pick) in from.iter().zip(&picks) {
+                    if let Some(i) = pick {
+                        to[*i as usize] += w;
+                    }
+                }
+            }
+            gemm(out, bias.to_vec())
+        }
+        Linear::Gemm {
+            weight: inner,
+            bias: offset,
+            ..
+        } => {
+            let both = inner.len() + weight.len();
+            if rows.saturating_mul(inputs) > both {
+                return None;
+            }
+            let mut out = Vec::with_capacity(rows * inputs);
+            let mut shifted = bias.to_vec();
+            for (row, b) in weight.chunks(cols).zip(&mut shifted) {
+                let mut sums = vec![0.0f64; inputs];
+                let mut constant = f64::from(*b);
+                for ((w, inner), t) in row.iter().zip(inner.chunks(inputs)).zip(offset) {
+                    constant += f64::from(*w) * f64::from(*t);
+                    let add = |(s, v): (&mut f64, &f32)| *s += f64::from(*w) * f64::from(*v);
+                    sums.iter_mut().zip(inner).for_each(add);
+                }
+                out.extend(sums.into_iter().map(|s| s as f32));
+                *b = constant as f32;
+            }
+            gemm(out, shifted)
+        }
+        Linear::Conv { .. } | Linear::ConvTranspose { .. } | Linear::AveragePool { .. } => None,
+    }
+}
+
+fn slice_after(
+    first: &Linear,
+    start: [usize; 3],
+    step: [usize; 3],
+    shape: Shape,
+    shapes: Shapes,
+) -> Option<Linear> {
+    match first {
+        Linear::Slice {
+            start: a, step: s, ..
+        } => Some(Linear::Slice {
+            start: std::array::from_fn(|i| a[i] + start[i] * s[i]),
+            step: std::array::from_fn(|i| s[i] * step[i]),
+            shape,
+        }),
+        Linear::Pad { before, after } => {
+            selection::cropped_pad(*before, *after, start, step, shapes.middle, shape)
+        }
+        Linear::Gather { source, .. } => {
+            let slice = Linear::Slice { start, step, shape };
+            let taken = selection::picks(&slice, shapes.middle, shape)?;
+            let source: Option<Vec<u32>> =
+                taken.iter().map(|t| Some(source[(*t)? as usize])).collect();
+            Some(Linear::Gather {
+                shape,
+                source: source?,
+            })
+        }
+        Linear::Conv {
+            groups: 1, kernel, ..
+        } if (shape.h, shape.w) == (shapes.middle.h, shapes.middle.w) => {
+            let mut op = first.clone();
+            if let Linear::Conv {
+                weight,
+                bias,
+                out_channels,
+                ..
+            } = &mut op
+            {
+                let row = shapes.input.c * kernel[0] * kernel[1];
+                let kept = || (0..shape.c).map(|c| start[0] + c * step[0]);
+                *weight = kept()
+                    .flat_map(|c| weight[c * row..][..row].to_vec())
+                    .collect();
+                *bias = kept().map(|c| bias[c]).collect();
+                *out_channels = shape.c;
+            }
+            Some(op)
+        }
+        Linear::Conv { .. }
+        | Linear::ConvTranspose { .. }
+        | Linear::Gemm { .. }
+        | Linear::AveragePool { .. }
+        | Linear::Affine { .. }
+        | Linear::Elementwise { .. }
+        | Linear::Reshape { .. } => None,
+    }
 }

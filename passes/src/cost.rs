@@ -1,26 +1,93 @@
-//! What a linear map costs, for comparing layouts and giant steps.
-//!
-//! Milliseconds at level 3 of the 2^15 ring (4 limbs, 4 special primes), one thread. Only ratios matter
-//! to the choices made here.
+//! What a linear map costs, for comparing layouts, giant steps and ways to cut chains.
 
-/// Encoding one diagonal, and multiplying with it.
-pub const DIAGONAL: f64 = 1.15;
-/// One rotation of the hoisted input.
-pub const BABY: f64 = 1.5;
-/// One rotation of a partial sum, with its mod-down.
-pub const GIANT: f64 = 3.0;
-/// One rotation after the map, one level lower.
-pub const FOLD: f64 = 2.5;
-/// A map's fixed part: decomposition, mod-down, rescaling.
-pub const MAP: f64 = 3.0;
-/// Multiplication by a constant.
-pub const SCALE: f64 = 0.3;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
-/// Building one bootstrapper: encoding the transforms of both directions at the top of the chain.
-/// Activations that turn their copies alike share one.
-pub const BOOTSTRAPPER: f64 = 700.0;
-/// Keeping one, of a gigabyte or two, over one further activation: a tie-breaker for memory.
-pub const ALIVE: f64 = 4.0;
+use hecc_ir::costs::CostTable;
+use hecc_ir::layout::Layout;
+use hecc_ir::linear::Place;
+use hecc_ir::params::Parameters;
+
+use crate::relation::{self, Distances, Relation};
+
+/// Degree of the activation that a bootstrap is priced with.
+const TYPICAL_DEGREE: usize = 15;
+/// Most diagonals times slots of a map that can be encoded.
+const MAX_VALUES: usize = 1 << 29;
+/// Most entries times output copies that can be visited.
+const MAX_VISITED: usize = 1 << 28;
+
+/// Prices in seconds, at one level of one parameter set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prices {
+    /// Encoding one diagonal, and multiplying with it.
+    pub diagonal: f64,
+    /// One rotation of a hoisted input ciphertext.
+    pub baby: f64,
+    /// One rotation of a partial sum, with its mod-down.
+    pub giant: f64,
+    /// One rotation after the map, one level lower.
+    pub fold: f64,
+    /// A map's fixed part for each input ciphertext: decomposition.
+    pub input: f64,
+    /// A map's fixed part for each output ciphertext: mod-down, rescaling.
+    pub output: f64,
+    /// Multiplication of one ciphertext by a constant.
+    pub scale: f64,
+    /// An activation of one ciphertext.
+    pub activation: f64,
+    /// Building one bootstrapper: encoding the transforms of both directions at the top of the chain.
+    /// Activations that turn their copies alike share one.
+    pub bootstrapper: f64,
+    /// Keeping one, of a gigabyte or two, over one further activation: a tie-breaker for memory.
+    pub alive: f64,
+    /// What one level more in a chain of linear maps costs everything around it.
+    pub level: f64,
+}
+
+impl Prices {
+    /// At level 3 of the 2^15 ring (4 limbs, 4 special primes), one thread of the reference machine.
+    pub fn reference() -> Self {
+        Self {
+            diagonal: 1.15e-3,
+            baby: 1.5e-3,
+            giant: 3.0e-3,
+            fold: 2.5e-3,
+            input: 1.5e-3,
+            output: 1.5e-3,
+            scale: 0.3e-3,
+            activation: 0.5,
+            bootstrapper: 0.7,
+            alive: 4.0e-3,
+            level: 0.15,
+        }
+    }
+
+    /// Those of a table, for maps whose operand stands at `level`.
+    pub fn new(table: &CostTable, parameters: &Parameters, level: usize) -> Self {
+        let map = table.map_prices(parameters, level);
+        let (activation, bootstrapper) = match parameters.bootstrap {
+            Some(_) => (
+                table.bootstrap(parameters, TYPICAL_DEGREE),
+                table.bootstrap_setup(parameters),
+            ),
+            None => (table.mul(parameters, level), 0.0),
+        };
+        Self {
+            diagonal: map.diagonal,
+            baby: map.baby,
+            giant: map.giant,
+            fold: map.fold,
+            input: map.input,
+            output: map.output,
+            scale: table.mul_const(parameters, level),
+            activation,
+            bootstrapper,
+            alive: 4.0e-3,
+            level: 0.15,
+        }
+    }
+}
 
 /// The way one linear map is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,53 +104,154 @@ pub struct MapChoice {
     pub giants: usize,
     /// Rotations that add up the copies.
     pub folds: usize,
-    /// Milliseconds.
+    /// Ciphertexts of the input.
+    pub inputs: usize,
+    /// Ciphertexts of the output.
+    pub outputs: usize,
+    /// Seconds; infinite for a map too large to be encoded.
     pub cost: f64,
 }
 
-/// The cheapest giant step for diagonals at `offsets` (each below `slots`), plus `folds` rotations.
-pub fn choose_giant(offsets: &[usize], slots: usize, fold: bool, folds: usize) -> MapChoice {
+/// Counts maps, and remembers the distances between layouts, which candidates that differ in copies
+/// and twist share.
+#[derive(Default)]
+pub struct Counter {
+    /// By number of the relation, input and output.
+    distances: HashMap<(usize, Layout, Layout), Rc<Vec<Distances>>>,
+}
+
+impl Counter {
+    /// The cheaper of computing every copy by itself and sharing the sum between the copies. The
+    /// relation comes with a number of its own.
+    pub fn cheapest_map(
+        &mut self,
+        (number, relation): (usize, &Relation),
+        input: &Layout,
+        output: &Layout,
+        prices: &Prices,
+    ) -> MapChoice {
+        let key = (number, relation::single(input), relation::single(output));
+        let distances = self
+            .distances
+            .entry(key)
+            .or_insert_with_key(|(_, from, to)| Rc::new(relation.distances(from, to)));
+        let (distances, entries) = (Rc::clone(distances), relation.entries());
+        choose_fold(&distances, entries, [input, output], prices)
+    }
+}
+
+/// The cheaper of computing every copy by itself and sharing the sum between the copies.
+pub fn cheapest_map(
+    relation: &Relation,
+    input: &Layout,
+    output: &Layout,
+    prices: &Prices,
+) -> MapChoice {
+    let distances = relation.distances(input, output);
+    choose_fold(&distances, relation.entries(), [input, output], prices)
+}
+
+fn choose_fold(
+    distances: &[Distances],
+    entries: usize,
+    [input, output]: [&Layout; 2],
+    prices: &Prices,
+) -> MapChoice {
+    let folds = output.copies.trailing_zeros() as usize;
+    let steps = giant_steps(input, output);
+    let choose = |fold: bool| {
+        let places = relation::places(distances, input, output, fold);
+        let mut choice = choose_giant(&places, [input, output], &steps, prices);
+        choice.fold = fold;
+        choice.folds = if fold { folds } else { 0 };
+        choice.cost += prices.fold * choice.folds as f64;
+        let visited = entries.saturating_mul(output.copies);
+        if visited > MAX_VISITED || places.len().saturating_mul(input.slots) > MAX_VALUES {
+            choice.cost = f64::INFINITY;
+        }
+        choice
+    };
+    let plain = choose(false);
+    if folds == 0 {
+        return plain;
+    }
+    let shared = choose(true);
+    if shared.cost < plain.cost {
+        shared
+    } else {
+        plain
+    }
+}
+
+/// The cheapest giant step for diagonals at `places`.
+fn choose_giant(
+    places: &[Place],
+    [input, output]: [&Layout; 2],
+    steps: &[usize],
+    prices: &Prices,
+) -> MapChoice {
+    let slots = input.slots;
+    let fixed = prices.input * input.parts as f64 + prices.output * output.parts as f64;
     let mut best: Option<MapChoice> = None;
-    let mut seen = vec![false; slots];
-    for giant in giant_candidates(slots) {
-        let babies = distinct_nonzero(&mut seen, offsets.iter().map(|d| d % giant));
-        let giants = distinct_nonzero(&mut seen, offsets.iter().map(|d| d - d % giant));
-        let cost = MAP
-            + DIAGONAL * offsets.len() as f64
-            + BABY * babies as f64
-            + GIANT * giants as f64
-            + FOLD * folds as f64;
+    let mut seen = vec![false; slots * input.parts.max(output.parts)];
+    for &giant in steps {
+        let babies = distinct(&mut seen, places, |p| (p.input * slots, p.offset % giant));
+        let giants = distinct(&mut seen, places, |p| {
+            (p.output * slots, p.offset - p.offset % giant)
+        });
+        let cost = fixed
+            + prices.diagonal * places.len() as f64
+            + prices.baby * babies as f64
+            + prices.giant * giants as f64;
         if best.is_none_or(|b| cost < b.cost) {
             best = Some(MapChoice {
-                fold,
+                fold: false,
                 giant,
-                diagonals: offsets.len(),
+                diagonals: places.len(),
                 babies,
                 giants,
-                folds,
+                folds: 0,
+                inputs: input.parts,
+                outputs: output.parts,
                 cost,
             });
         }
     }
-    best.unwrap_or(MapChoice {
-        fold,
-        giant: slots,
-        diagonals: 0,
-        babies: 0,
-        giants: 0,
-        folds,
-        cost: MAP,
-    })
+    best.expect("there is a giant step")
 }
 
-/// Giant steps worth trying: powers of two, which split channels, rows and columns where layouts do.
-fn giant_candidates(slots: usize) -> impl Iterator<Item = usize> {
-    (0..).map(|i| 1usize << i).take_while(move |&g| g <= slots)
+/// Giant steps worth trying: powers of two, and on other grids the multiples of rows, columns and
+/// channel groups that layouts split at.
+fn giant_steps(input: &Layout, output: &Layout) -> Vec<usize> {
+    let slots = input.slots;
+    let powers = |unit: usize| {
+        (0..)
+            .map(move |i| unit << i)
+            .take_while(move |&g| g <= slots)
+    };
+    let mut steps: BTreeSet<usize> = powers(1).collect();
+    for layout in [input, output] {
+        for unit in [layout.cols, layout.rows * layout.cols] {
+            if !unit.is_power_of_two() {
+                steps.extend(powers(unit));
+            }
+        }
+    }
+    steps.into_iter().collect()
 }
 
-/// How many different values but 0; all are below `seen.len()`.
-fn distinct_nonzero(seen: &mut [bool], values: impl Iterator<Item = usize>) -> usize {
+/// How many different pairs (base, step) with a step that is not 0; their sums are below `seen.len()`.
+fn distinct(
+    seen: &mut [bool],
+    places: &[Place],
+    split: impl Fn(&Place) -> (usize, usize),
+) -> usize {
     seen.fill(false);
-    values.for_each(|v| seen[v] = true);
-    seen.iter().skip(1).filter(|&&s| s).count()
+    let mut count = 0;
+    for (base, step) in places.iter().map(split) {
+        if step != 0 && !std::mem::replace(&mut seen[base + step], true) {
+            count += 1;
+        }
+    }
+    count
 }

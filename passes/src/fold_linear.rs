@@ -1,30 +1,34 @@
 //! **fold_linear**: merges neighbouring linear operators and brings the graph into normal form.
 //!
-//! Does: writes the operand of every activation, and the output, as a sum of chains
-//! `source -> Linear -> Linear ...`, each source the input or an activation. `Conv` followed by a
-//! per-channel `Affine` becomes one `Conv`; neighbouring `Affine`s, `Slice`s, `Pad`s, `Reshape`s
-//! merge; operators that do nothing go; a linear operator behind an `Add` moves in front of it. What
-//! cannot be multiplied into one operator (pool, reshape, Gemm; slice, pad) stays a chain, which later
-//! passes treat as one matrix. Sorts and names the nodes by structure alone, so that equivalent
-//! exports of a network give equal graphs.
+//! Does: writes every operand of an activation or a product, and the output, as a sum of chains
+//! `hub -> Linear -> Linear ...`. Hubs are the input, the results of activations and products, and every
+//! other value that more than one operator reads: it is computed once. Only a short chain that merely
+//! moves or scales the elements of one hub is repeated for each of its readers. `Conv` followed by a
+//! per-channel `Affine` becomes one `Conv`; neighbouring scalings, `Slice`s, `Pad`s, `Gather`s,
+//! `Reshape`s merge; a selection in front of a `Gemm` becomes a selection of its columns, channels added
+//! or taken away around a `Conv` become rows or columns of its weight; operators that do nothing go; a
+//! linear operator behind an `Add` moves in front of it. What cannot be multiplied into one operator
+//! (pool and Gemm, slice and pad) stays a chain, which later passes treat as one matrix. Sorts and names
+//! the nodes by structure alone, so that equivalent exports of a network give equal graphs.
 //!
 //! Does not: touch activations, choose layouts, multiply general matrices.
 //!
-//! In: a verified nn graph. Out: a verified nn graph, where an `Add` has chains, activations, the
-//! input, or an `Add` as operands, every `Linear` has one user, and nodes are numbered in execution
-//! order. Keeps the graph's meaning up to f32 rounding of folded weights, in the rounding that
-//! exporters use (weight times gamma/sqrt(var + eps), one f32 product).
+//! In: a verified nn graph. Out: a verified nn graph, where the operands of an `Add` are chains, hubs or
+//! an `Add` with that one reader, the operand of a `Linear` is a hub or a `Linear` with that one reader,
+//! and nodes are numbered in execution order; what the output does not need is gone. Folding it again
+//! changes nothing. Keeps the graph's meaning up to f32 rounding of folded weights, in the rounding
+//! that exporters use (weight times gamma/sqrt(var + eps), one f32 product).
 //!
-//! Depth: every path between two activations becomes one level. Rotations: never more diagonals than
-//! before, except that a linear operator behind an `Add` is computed once per addend.
+//! Depth: every path between two hubs becomes one level. Rotations: never more diagonals than before,
+//! except that a linear operator behind an `Add` is computed once per addend.
 //!
 //! Test: `folding_keeps_the_meaning`, `exports_become_equal` in `tests/folding.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
-use petgraph::visit::Topo;
+use petgraph::algo::toposort;
 
 use crate::PassError;
 use crate::algebra;
@@ -40,8 +44,9 @@ pub struct Folded {
 
 /// Addends one value may have; a graph that needs more is refused.
 const MAX_ADDENDS: usize = 64;
-/// Stages and constants that all sums together may hold, so that a small file cannot make a large graph:
-/// a value with many users is folded into each.
+/// Stages of a chain that is repeated for each of its readers.
+const MAX_REPEATED: usize = 3;
+/// Stages and constants that all sums together may hold, so that a small file cannot make a large graph.
 const MAX_STAGES: usize = 1 << 18;
 const MAX_CONSTANTS: usize = 1 << 27;
 
@@ -53,7 +58,7 @@ struct Stage {
     name: String,
 }
 
-/// `stages` applied to the value of the node `source`.
+/// `stages` applied to the value of the hub `source`.
 #[derive(Clone, Debug)]
 struct Chain {
     source: ValueId,
@@ -63,36 +68,85 @@ struct Chain {
 }
 
 impl Chain {
-    /// Shape after the last stage.
-    fn output(&self) -> Shape {
-        self.stages.last().map_or(self.shape, |stage| stage.shape)
+    /// Shape after the first `stages` stages.
+    fn shape_after(&self, stages: usize) -> Shape {
+        match stages.checked_sub(1) {
+            Some(last) => self.stages[last].shape,
+            None => self.shape,
+        }
     }
 
     /// Appends a stage, merging it with the stages before it as long as that is possible. `made`
     /// counts the constants of the products.
-    fn push(&mut self, stage: Stage, made: &mut usize) {
-        let input = self.output();
-        if algebra::is_identity(&stage.op, input, stage.shape) {
-            return;
-        }
-        let merged = self.stages.last().and_then(|previous| {
-            let op = algebra::compose(&previous.op, &stage.op, input)?;
-            // The name of the heavier operator says more: Conv over BatchNormalization.
-            let heavier = algebra::weight_count(&previous.op) >= algebra::weight_count(&stage.op);
-            let name = if heavier { &previous.name } else { &stage.name };
-            Some(Stage {
-                op: Arc::new(op),
-                shape: stage.shape,
-                name: name.clone(),
-            })
-        });
-        match merged {
-            Some(merged) => {
-                *made += algebra::weight_count(&merged.op);
-                self.stages.pop();
-                self.push(merged, made);
+    fn push(&mut self, mut stage: Stage, made: &mut usize) {
+        loop {
+            let count = self.stages.len();
+            let middle = self.shape_after(count);
+            if let Some(simpler) = algebra::simplest(&stage.op, middle) {
+                stage.op = Arc::new(simpler);
             }
-            None => self.stages.push(stage),
+            if algebra::is_identity(&stage.op, middle, stage.shape) {
+                return;
+            }
+            let Some(merged) = self.merged(count, &stage) else {
+                break;
+            };
+            *made += algebra::weight_count(&merged.op);
+            self.stages.pop();
+            stage = merged;
+        }
+        // A mean of shifted and scaled values is the shifted and scaled mean: what stands before the
+        // pool may absorb the affine map.
+        let count = self.stages.len();
+        if let (Linear::Affine { .. }, [.., _, pool]) = (&*stage.op, self.stages.as_slice()) {
+            let moved = Stage {
+                shape: self.shape_after(count - 1),
+                ..stage.clone()
+            };
+            if matches!(*pool.op, Linear::AveragePool { .. })
+                && let Some(merged) = self.merged(count - 1, &moved)
+            {
+                *made += algebra::weight_count(&merged.op);
+                self.stages[count - 2] = merged;
+                return;
+            }
+        }
+        self.stages.push(stage);
+    }
+
+    /// `stage` behind the first `count` stages, merged with the last of these.
+    fn merged(&self, count: usize, stage: &Stage) -> Option<Stage> {
+        let previous = &self.stages[count.checked_sub(1)?];
+        let shapes = algebra::Shapes {
+            input: self.shape_after(count - 1),
+            middle: previous.shape,
+            output: stage.shape,
+        };
+        let op = algebra::compose(&previous.op, &stage.op, shapes)?;
+        Some(self.named(previous, stage, op))
+    }
+
+    /// The name of the heavier operator says more: Conv over BatchNormalization.
+    fn named(&self, first: &Stage, second: &Stage, op: Linear) -> Stage {
+        let heavier = algebra::weight_count(&first.op) >= algebra::weight_count(&second.op);
+        let name = if heavier { &first.name } else { &second.name };
+        Stage {
+            op: Arc::new(op),
+            shape: second.shape,
+            name: name.clone(),
+        }
+    }
+
+    /// Zero channels around the last operator become rows of zeros; not before the chain ends, because an
+    /// operator that follows may do without them.
+    fn finish(&mut self, made: &mut usize) {
+        if let [.., first, second] = self.stages.as_slice()
+            && let Some(op) = algebra::widened(&first.op, &second.op)
+        {
+            *made += algebra::weight_count(&op);
+            let wide = self.named(first, second, op);
+            self.stages.truncate(self.stages.len() - 2);
+            self.stages.push(wide);
         }
     }
 }
@@ -105,54 +159,88 @@ struct Sum {
     name: String,
 }
 
+impl Sum {
+    /// The hub itself.
+    fn of(graph: &Graph, id: ValueId) -> Self {
+        Self {
+            addends: vec![Chain {
+                source: id,
+                shape: graph.nodes[id].shape,
+                stages: Vec::new(),
+            }],
+            name: graph.nodes[id].name.clone(),
+        }
+    }
+
+    /// Whether repeating it for every reader costs next to nothing.
+    fn is_light(&self) -> bool {
+        let light = |chain: &Chain| {
+            chain.stages.len() <= MAX_REPEATED
+                && chain.stages.iter().all(|s| algebra::is_light(&s.op))
+        };
+        self.addends.len() == 1 && self.addends.iter().all(light)
+    }
+}
+
+/// The sums that every hub, and the output, is made of: one, two for a product, none for the input.
+type Hubs = BTreeMap<ValueId, Vec<Sum>>;
+
 /// Runs the pass.
 ///
 /// # Errors
 /// [`PassError::Cycle`], [`PassError::TooManyAddends`] and [`PassError::FoldsTooMuch`].
 pub fn fold_linear(graph: &Graph) -> Result<Folded, PassError> {
-    let sums = sums(graph)?;
-    let order = canonical_order(graph, &sums);
-    Ok(rebuild(graph, &sums, &order))
+    let hubs = hubs(graph)?;
+    let keys = structure_keys(graph, &hubs);
+    let order = canonical_order(graph, &hubs, &keys);
+    Ok(rebuild(graph, hubs, &keys, &order))
 }
 
-/// The affine form of every value, over the input and the activations.
-fn sums(graph: &Graph) -> Result<BTreeMap<ValueId, Sum>, PassError> {
+/// How often every value is read on the way to the output.
+fn readers(graph: &Graph) -> Vec<usize> {
+    let mut counts = vec![0; graph.nodes.node_count()];
+    let mut seen = BTreeSet::from([graph.output]);
+    let mut open = vec![graph.output];
+    while let Some(id) = open.pop() {
+        for operand in graph.operands(id) {
+            counts[operand.index()] += 1;
+            if seen.insert(operand) {
+                open.push(operand);
+            }
+        }
+    }
+    counts
+}
+
+/// The affine form of everything that the output needs, over the hubs, in execution order.
+fn hubs(graph: &Graph) -> Result<Hubs, PassError> {
+    let order = toposort(&graph.nodes, None).map_err(|_| PassError::Cycle)?;
+    let readers = readers(graph);
+    let mut hubs = Hubs::new();
     let mut sums: BTreeMap<ValueId, Sum> = BTreeMap::new();
-    let mut walk = Topo::new(&graph.nodes);
-    let (mut seen, mut stages, mut made) = (0, 0, 0);
-    while let Some(id) = walk.next(&graph.nodes) {
-        seen += 1;
-        let node = &graph.nodes[id];
-        let operands = graph.operands(id);
-        let sum = match &node.op {
-            Op::Input => Sum {
-                addends: Vec::new(),
-                name: node.name.clone(),
-            },
-            Op::Relu => sums_of(&sums, graph, operands[0]),
-            Op::Linear(linear) => {
-                let mut sum = sums_of(&sums, graph, operands[0]);
-                // The constant part of an affine map belongs to one addend only.
-                let whole = Arc::new(linear.clone());
-                let bare = Arc::new(algebra::without_bias(linear));
-                for (position, chain) in sum.addends.iter_mut().enumerate() {
-                    let op = if position == 0 { &whole } else { &bare };
-                    let stage = Stage {
-                        op: Arc::clone(op),
-                        shape: node.shape,
-                        name: node.name.clone(),
-                    };
-                    chain.push(stage, &mut made);
-                }
-                sum
+    let (mut stages, mut made) = (0, 0);
+    for id in order {
+        let (node, count) = (&graph.nodes[id], readers[id.index()]);
+        if count == 0 && id != graph.output {
+            continue;
+        }
+        let operands: Vec<Sum> = graph
+            .operands(id)
+            .into_iter()
+            .map(|operand| match readers[operand.index()] {
+                1 => sums.remove(&operand),
+                _ => sums.get(&operand).cloned(),
+            })
+            .map(|sum| sum.expect("operands come first"))
+            .collect();
+        let mut sum = match &node.op {
+            Op::Input | Op::Activation(_) | Op::Mul => {
+                let operands = operands.into_iter().map(|sum| finished(sum, &mut made));
+                hubs.insert(id, operands.collect());
+                Sum::of(graph, id)
             }
-            Op::Add => {
-                let mut sum = sums_of(&sums, graph, operands[0]);
-                sum.addends
-                    .extend(sums_of(&sums, graph, operands[1]).addends);
-                sum.name.clone_from(&node.name);
-                sum
-            }
+            Op::Linear(linear) => applied(operands, linear, node.shape, &node.name, &mut made),
+            Op::Add => added(operands, &node.name),
         };
         if sum.addends.len() > MAX_ADDENDS {
             return Err(PassError::TooManyAddends {
@@ -160,6 +248,11 @@ fn sums(graph: &Graph) -> Result<BTreeMap<ValueId, Sum>, PassError> {
                 addends: sum.addends.len(),
                 limit: MAX_ADDENDS,
             });
+        }
+        let ends = id == graph.output && !hubs.contains_key(&id);
+        if ends || count > 1 && !sum.is_light() {
+            hubs.insert(id, vec![finished(sum, &mut made)]);
+            sum = Sum::of(graph, id);
         }
         stages += sum
             .addends
@@ -173,95 +266,116 @@ fn sums(graph: &Graph) -> Result<BTreeMap<ValueId, Sum>, PassError> {
         }
         sums.insert(id, sum);
     }
-    if seen != graph.nodes.node_count() {
-        return Err(PassError::Cycle);
-    }
-    Ok(sums)
+    Ok(hubs)
 }
 
-/// What a user of `id` sees: the value itself for the input and activations, its sum otherwise.
-fn sums_of(sums: &BTreeMap<ValueId, Sum>, graph: &Graph, id: ValueId) -> Sum {
-    match graph.nodes[id].op {
-        Op::Input | Op::Relu => Sum {
-            addends: vec![Chain {
-                source: id,
-                shape: graph.nodes[id].shape,
-                stages: Vec::new(),
-            }],
-            name: graph.nodes[id].name.clone(),
-        },
-        Op::Linear(_) | Op::Add => sums[&id].clone(),
+fn finished(mut sum: Sum, made: &mut usize) -> Sum {
+    sum.addends.iter_mut().for_each(|chain| chain.finish(made));
+    sum
+}
+
+/// `linear` behind every addend of the one operand.
+fn applied(
+    mut operands: Vec<Sum>,
+    linear: &Linear,
+    shape: Shape,
+    name: &str,
+    made: &mut usize,
+) -> Sum {
+    let mut sum = operands.remove(0);
+    // The constant part of an affine map belongs to one addend only.
+    let whole = Arc::new(linear.clone());
+    let bare = match sum.addends.len() {
+        1 => Arc::clone(&whole),
+        _ => Arc::new(algebra::without_bias(linear)),
+    };
+    for (position, chain) in sum.addends.iter_mut().enumerate() {
+        let op = if position == 0 { &whole } else { &bare };
+        let stage = Stage {
+            op: Arc::clone(op),
+            shape,
+            name: name.to_string(),
+        };
+        chain.push(stage, made);
+    }
+    sum
+}
+
+fn added(operands: Vec<Sum>, name: &str) -> Sum {
+    Sum {
+        addends: operands.into_iter().flat_map(|s| s.addends).collect(),
+        name: name.to_string(),
     }
 }
 
-/// Activations in execution order: depth first from the output, addends in canonical order.
-fn canonical_order(graph: &Graph, sums: &BTreeMap<ValueId, Sum>) -> Vec<ValueId> {
-    let keys = structure_keys(graph, sums);
+/// Hubs in execution order: depth first from the output, addends in canonical order.
+fn canonical_order(graph: &Graph, hubs: &Hubs, keys: &Keys) -> Vec<ValueId> {
     let mut order = Vec::new();
-    let mut placed = std::collections::BTreeSet::new();
+    let mut placed = BTreeSet::new();
     // An explicit stack: a graph as deep as its node count must not exhaust the thread's.
     let mut stack = vec![(graph.output, false)];
     while let Some((id, done)) = stack.pop() {
-        if done {
-            if matches!(graph.nodes[id].op, Op::Relu) && placed.insert(id) {
-                order.push(id);
-            }
-            continue;
-        }
         if placed.contains(&id) {
             continue;
         }
-        stack.push((id, true));
-        for chain in sorted(&sums[&id].addends, &keys).into_iter().rev() {
-            if chain.source != id {
-                stack.push((chain.source, false));
-            }
-        }
-        if matches!(graph.nodes[id].op, Op::Relu) {
+        if done {
+            placed.insert(id);
+            order.push(id);
             continue;
         }
+        stack.push((id, true));
+        let sums = sorted_sums(&hubs[&id], keys);
+        let chains: Vec<&Chain> = sums
+            .into_iter()
+            .flat_map(|sum| sorted(&sum.addends, keys))
+            .collect();
+        stack.extend(chains.into_iter().rev().map(|c| (c.source, false)));
     }
     order
 }
 
 /// What orders addends: deeper sources first, then longer chains, then a hash of the structure.
 type Key = (usize, u64);
+type Keys = BTreeMap<ValueId, Key>;
 
-fn structure_keys(graph: &Graph, sums: &BTreeMap<ValueId, Sum>) -> BTreeMap<ValueId, Key> {
-    let mut keys = BTreeMap::new();
-    let mut walk = Topo::new(&graph.nodes);
-    while let Some(id) = walk.next(&graph.nodes) {
-        let key = match graph.nodes[id].op {
-            Op::Input => (0, 1),
-            Op::Relu => {
-                let addends = &sums[&id].addends;
-                let depth = addends
-                    .iter()
-                    .map(|c| keys.get(&c.source).map_or(0, |k: &Key| k.0))
-                    .max();
-                let mut hashes: Vec<u64> = addends.iter().map(|c| chain_hash(c, &keys)).collect();
-                hashes.sort_unstable();
-                (depth.unwrap_or(0) + 1, hashes.into_iter().fold(2, mix))
-            }
-            Op::Linear(_) | Op::Add => continue,
+/// Depth in hubs, and a hash of the structure, of every hub.
+fn structure_keys(graph: &Graph, hubs: &Hubs) -> Keys {
+    let mut keys = Keys::new();
+    // Cycles were refused when the hubs were found.
+    for id in toposort(&graph.nodes, None).unwrap_or_default() {
+        let Some(sums) = hubs.get(&id) else { continue };
+        let kind = match &graph.nodes[id].op {
+            Op::Input => "input",
+            Op::Linear(_) | Op::Add => "sum",
+            Op::Mul => "mul",
+            Op::Activation(function) => function.name(),
         };
+        let chains = || sums.iter().flat_map(|sum| &sum.addends);
+        let depth = chains()
+            .map(|c| keys.get(&c.source).map_or(0, |k: &Key| k.0))
+            .max();
+        let mut hashes: Vec<u64> = chains().map(|c| chain_hash(c, &keys)).collect();
+        hashes.sort_unstable();
+        let start = kind.bytes().fold(2, |h, b| mix(h, u64::from(b)));
+        let key = (
+            depth.map_or(0, |d| d + 1),
+            hashes.into_iter().fold(start, mix),
+        );
         keys.insert(id, key);
     }
     keys
 }
 
-fn chain_hash(chain: &Chain, keys: &BTreeMap<ValueId, Key>) -> u64 {
+fn chain_hash(chain: &Chain, keys: &Keys) -> u64 {
     let start = keys.get(&chain.source).map_or(0, |k| k.1);
     chain.stages.iter().fold(start, |hash, stage| {
-        let shape = stage.shape;
         let kind = stage
             .op
             .name()
             .bytes()
             .fold(hash, |h, b| mix(h, u64::from(b)));
-        [shape.c, shape.h, shape.w]
-            .into_iter()
-            .fold(kind, |h, n| mix(h, n as u64))
+        let axes = stage.shape.axes();
+        axes.into_iter().fold(kind, |h, n| mix(h, n as u64))
     })
 }
 
@@ -272,23 +386,42 @@ fn mix(hash: u64, word: u64) -> u64 {
         .rotate_left(23)
 }
 
-fn sorted<'a>(addends: &'a [Chain], keys: &BTreeMap<ValueId, Key>) -> Vec<&'a Chain> {
+type Rank = (std::cmp::Reverse<usize>, std::cmp::Reverse<usize>, u64);
+
+fn rank(chain: &Chain, keys: &Keys) -> Rank {
+    let depth = keys.get(&chain.source).map_or(0, |k| k.0);
+    (
+        std::cmp::Reverse(depth),
+        std::cmp::Reverse(chain.stages.len()),
+        chain_hash(chain, keys),
+    )
+}
+
+fn sorted<'a>(addends: &'a [Chain], keys: &Keys) -> Vec<&'a Chain> {
     let mut chains: Vec<&Chain> = addends.iter().collect();
-    chains.sort_by_key(|c| {
-        let depth = keys.get(&c.source).map_or(0, |k| k.0);
-        (
-            std::cmp::Reverse(depth),
-            std::cmp::Reverse(c.stages.len()),
-            chain_hash(c, keys),
-        )
-    });
+    chains.sort_by_cached_key(|c| rank(c, keys));
     chains
+}
+
+/// The factors of a product in canonical order.
+fn sorted_sums<'a>(sums: &'a [Sum], keys: &Keys) -> Vec<&'a Sum> {
+    let mut sums: Vec<&Sum> = sums.iter().collect();
+    sums.sort_by_cached_key(|sum| {
+        let chains = sorted(&sum.addends, keys);
+        chains
+            .into_iter()
+            .map(|c| rank(c, keys))
+            .collect::<Vec<_>>()
+    });
+    sums
 }
 
 struct Rebuilt {
     graph: Graph,
     origins: BTreeMap<String, String>,
     counts: BTreeMap<&'static str, usize>,
+    /// Hubs of the old graph in the new one.
+    placed: BTreeMap<ValueId, ValueId>,
 }
 
 impl Rebuilt {
@@ -307,28 +440,15 @@ impl Rebuilt {
         self.graph.push(op, &name, shape, operands)
     }
 
-    fn sum(
-        &mut self,
-        old: &Graph,
-        sum: &Sum,
-        keys: &BTreeMap<ValueId, Key>,
-        placed: &BTreeMap<ValueId, ValueId>,
-    ) -> ValueId {
+    fn sum(&mut self, sum: &Sum, keys: &Keys) -> ValueId {
         let mut total: Option<ValueId> = None;
         for chain in sorted(&sum.addends, keys) {
-            let mut value = placed[&chain.source];
-            let mut shape = old.nodes[chain.source].shape;
+            let mut value = self.placed[&chain.source];
             for stage in &chain.stages {
-                let kind = stage.op.name();
-                value = self.push(
-                    Op::Linear((*stage.op).clone()),
-                    kind,
-                    &stage.name,
-                    stage.shape,
-                    &[value],
-                );
-                shape = stage.shape;
+                let op = Op::Linear((*stage.op).clone());
+                value = self.push(op, stage.op.name(), &stage.name, stage.shape, &[value]);
             }
+            let shape = chain.shape_after(chain.stages.len());
             total = Some(match total {
                 None => value,
                 Some(left) => self.push(Op::Add, "add", &sum.name, shape, &[left, value]),
@@ -338,27 +458,33 @@ impl Rebuilt {
     }
 }
 
-fn rebuild(old: &Graph, sums: &BTreeMap<ValueId, Sum>, order: &[ValueId]) -> Folded {
-    let keys = structure_keys(old, sums);
+fn rebuild(old: &Graph, hubs: Hubs, keys: &Keys, order: &[ValueId]) -> Folded {
     let input = &old.nodes[old.input];
-    let graph = Graph::new("input", input.shape);
-    let origins = BTreeMap::from([("input".to_string(), input.name.clone())]);
     let mut new = Rebuilt {
-        graph,
-        origins,
+        graph: Graph::new("input", input.shape),
+        origins: BTreeMap::from([("input".to_string(), input.name.clone())]),
         counts: BTreeMap::new(),
+        placed: BTreeMap::new(),
     };
-    let mut placed = BTreeMap::from([(old.input, new.graph.input)]);
-    for &relu in order {
-        let node = &old.nodes[relu];
-        let operand = new.sum(old, &sums[&relu], &keys, &placed);
-        let id = new.push(Op::Relu, "relu", &node.name, node.shape, &[operand]);
-        placed.insert(relu, id);
+    new.placed.insert(old.input, new.graph.input);
+    for &hub in order {
+        let node = &old.nodes[hub];
+        let operands: Vec<ValueId> = sorted_sums(&hubs[&hub], keys)
+            .into_iter()
+            .map(|sum| new.sum(sum, keys))
+            .collect();
+        let id = match &node.op {
+            Op::Input => new.graph.input,
+            Op::Linear(_) | Op::Add => operands[0],
+            Op::Mul => new.push(Op::Mul, "mul", &node.name, node.shape, &operands),
+            Op::Activation(function) => {
+                let op = Op::Activation(function.clone());
+                new.push(op, function.name(), &node.name, node.shape, &operands)
+            }
+        };
+        new.placed.insert(hub, id);
     }
-    new.graph.output = match placed.get(&old.output) {
-        Some(&id) => id,
-        None => new.sum(old, &sums[&old.output], &keys, &placed),
-    };
+    new.graph.output = new.placed[&old.output];
     Folded {
         graph: new.graph,
         origins: new.origins,

@@ -1,14 +1,14 @@
 //! The layouts `choose_layouts` tries for one tensor.
 
-use hecc_ir::layout::Layout;
+use hecc_ir::layout::{Layout, MAX_PARTS, MAX_VIRTUAL_SLOTS};
 use hecc_ir::nn::{Linear, Shape};
 
 use crate::PassError;
 
-/// Candidates kept per value; the multiplexed ones come first.
+/// Candidates kept per value; those on the grids of its sources come first.
 const MAX_CANDIDATES: usize = 6;
 
-/// Candidate of a source: the plain layout, and the twisted one behind the activation.
+/// Candidate of a hub: the plain layout, and the twisted one behind an activation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// Before the activation.
@@ -17,50 +17,88 @@ pub struct Candidate {
     pub seen: Layout,
 }
 
-/// Product of the strides along rows and columns; the larger, should they differ.
-pub fn total_stride(stages: &[Linear]) -> usize {
-    let along = |axis: usize| -> usize {
-        stages
-            .iter()
-            .map(|stage| match stage {
-                Linear::Conv { stride, .. } | Linear::AveragePool { stride, .. } => stride[axis],
-                Linear::Slice { step, .. } => step[axis + 1],
-                Linear::Gemm { .. }
-                | Linear::Affine { .. }
-                | Linear::Pad { .. }
-                | Linear::Reshape { .. } => 1,
-            })
-            .fold(1, |a: usize, b| a.saturating_mul(b))
-    };
-    along(0).max(along(1))
+/// How much farther apart neighbours lie behind some operators when nothing moves, as (factor,
+/// divisor); the larger of rows and columns, should they differ.
+pub fn total_stride<'a>(
+    stages: impl IntoIterator<Item = &'a Linear>,
+    input: Shape,
+) -> (usize, usize) {
+    let (mut factor, mut divisor, mut shape) = (1usize, 1usize, input);
+    for stage in stages {
+        let next = stage.output_shape(shape).unwrap_or(shape);
+        let larger = |pair: [usize; 2]| pair[0].max(pair[1]);
+        match stage {
+            Linear::Conv { stride, .. } | Linear::AveragePool { stride, .. } => {
+                factor = factor.saturating_mul(larger(*stride));
+            }
+            Linear::Slice { step, .. } => {
+                factor = factor.saturating_mul(larger([step[1], step[2]]));
+            }
+            Linear::ConvTranspose { stride, .. } => {
+                divisor = divisor.saturating_mul(larger(*stride));
+            }
+            // A resize repeats or leaves out rows and columns evenly.
+            Linear::Gather { .. } => {
+                let times = |a: usize, b: usize| if a.is_multiple_of(b) { a / b } else { 1 };
+                divisor =
+                    divisor.saturating_mul(times(next.h, shape.h).max(times(next.w, shape.w)));
+                factor = factor.saturating_mul(times(shape.h, next.h).max(times(shape.w, next.w)));
+            }
+            Linear::Gemm { .. }
+            | Linear::Affine { .. }
+            | Linear::Elementwise { .. }
+            | Linear::Pad { .. }
+            | Linear::Reshape { .. } => {}
+        }
+        shape = next;
+    }
+    (factor, divisor)
 }
 
-/// Layouts a tensor may have: on the grids of its sources, and dense.
+/// Layouts a tensor may have: on the grids of its sources, and dense; on its own grid, and on grids
+/// padded so that later strides, or channels at whole fractions of a ciphertext, fit.
+///
+/// # Errors
+/// [`PassError::TooLarge`] for a tensor of more than [`MAX_PARTS`] ciphertexts.
 pub fn plain_candidates(
     shape: Shape,
     slots: usize,
-    inherited: &[(Layout, usize)],
+    inherited: &[(Layout, (usize, usize))],
     name: &str,
 ) -> Result<Vec<Layout>, PassError> {
+    let up = |n: usize, unit: usize| n.div_ceil(unit) * unit;
+    let own = [
+        (1, shape.h, shape.w),
+        (1, shape.h.next_power_of_two(), shape.w.next_power_of_two()),
+        (1, up(shape.h, 4), up(shape.w, 4)),
+    ];
+    let grids = inherited.iter().filter_map(|(l, (factor, divisor))| {
+        let gap = l.gap.saturating_mul(*factor);
+        (gap % divisor == 0).then_some((gap / divisor, l.rows, l.cols))
+    });
     let mut all: Vec<Layout> = Vec::new();
-    let grids = inherited
-        .iter()
-        .map(|(l, stride)| (l.gap.saturating_mul(*stride), l.rows, l.cols));
-    for (gap, rows, cols) in grids.chain([(1, shape.h, shape.w)]) {
+    for (gap, rows, cols) in grids.chain(own) {
         // A vector gains nothing from a grid made for an image.
         let vector = shape.h == 1 && shape.w == 1 && rows * cols > 1;
         let fits =
             gap > 0 && gap.saturating_mul(shape.h) <= rows && gap.saturating_mul(shape.w) <= cols;
-        let Some(layout) = (if fits && !vector {
-            packed(shape, slots, gap, rows, cols)
-        } else {
-            None
-        }) else {
+        if !fits || vector {
             continue;
-        };
-        if !all.contains(&layout) && all.len() < MAX_CANDIDATES {
+        }
+        if let Some(layout) = packed(shape, slots, gap, rows, cols)
+            && !all.contains(&layout)
+        {
             all.push(layout);
         }
+    }
+    // Every further ciphertext costs more than a better layout gains.
+    let fewest = all.iter().map(|l| l.parts).min();
+    all.retain(|l| Some(l.parts) <= fewest.map(|f| f + f / 2));
+    if all.len() > MAX_CANDIDATES {
+        let dense = all.iter().rposition(|l| l.gap == 1);
+        let dense = dense.map(|at| all.remove(at));
+        all.truncate(MAX_CANDIDATES - 1);
+        all.extend(dense);
     }
     if all.is_empty() {
         return Err(PassError::TooLarge {
@@ -73,18 +111,23 @@ pub fn plain_candidates(
     Ok(all)
 }
 
-/// The layout with as many copies as fit, if one does.
+/// The layout with as many copies as fit in one ciphertext, or over as few ciphertexts as hold it.
 fn packed(shape: Shape, slots: usize, gap: usize, rows: usize, cols: usize) -> Option<Layout> {
     let groups = shape.c.div_ceil(gap.checked_mul(gap)?);
     let used = groups.checked_mul(rows)?.checked_mul(cols)?;
     let region = used.checked_next_power_of_two()?;
-    (region <= slots).then(|| Layout {
+    let parts = used.div_ceil(slots);
+    if parts > MAX_PARTS || parts * slots > MAX_VIRTUAL_SLOTS {
+        return None;
+    }
+    Some(Layout {
         slots,
+        parts,
         shape,
         gap,
         rows,
         cols,
-        copies: slots / region,
+        copies: (slots / region).max(1),
         twist: 0,
     })
 }

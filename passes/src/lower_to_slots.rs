@@ -1,117 +1,169 @@
 //! **lower_to_slots**: tensors become packed vectors.
 //!
-//! Does: writes each step of the folded graph as slots operators: one `Linear` per addend, a
-//! `Scale` for a skip that keeps its layout, an identity `Linear` for one that does not, `Add`s, an
-//! `Activate`. Chooses units: a pre-activation and its activation are measured in the activation's
-//! range B, so that both fill [-1, 1]; the output in its calibrated maximum; the input, normalised
-//! already, in 1.
+//! Does: writes the steps of the folded graph as slots operators: one `Linear` per addend, a `Scale`
+//! for a hub that keeps its layout and changes its unit, nothing for one that keeps both, an identity
+//! `Linear` for one that changes its layout, `Add`s, `Mul`s, and an `Activation` with all the ways it
+//! can be computed and the function of the network that it stands for.
 //!
-//! Does not: choose layouts or coefficients, know levels or scales.
+//! Does not: choose layouts, units or coefficients, know levels or scales.
 //!
-//! In: steps, layouts of `choose_layouts`, one [`Activation`] per step that has one. Out: a verified
-//! slots graph. Keeps the meaning: network value = slot value * unit.
+//! In: steps, layouts of `choose_layouts`, units, the ways of every activation. Out: a verified slots
+//! graph. Keeps the meaning: network value = slot value * unit.
 //!
-//! Depth: one `Linear` or `Scale` between two activations. Rotations: those of the chosen maps.
+//! Depth: one `Linear` or `Scale` between two hubs, or none. Rotations: those of the chosen maps.
 //!
 //! Test: `slots_agree_with_tensors` in `tests/lowering.rs`.
 
-use hecc_ir::program::{LinearMap, Value};
+use hecc_ir::function::{Approximation, Function};
+use hecc_ir::layout::Layout;
+use hecc_ir::program::{LinearMap, Target, Value};
 use hecc_ir::slots::{Graph, Op};
 
-use crate::approximate::Activation;
-use crate::choose_layouts::{Layouts, StepLayout};
-use crate::cost;
-use crate::steps::{Addend, Step, Steps};
+use crate::choose_layouts::Layouts;
+use crate::cost::MapChoice;
+use crate::steps::{Addend, HubKind, Steps};
 
-/// Runs the pass; `activations[i]` belongs to step i, `output_unit` is the largest output expected.
+/// Network value of a slot that holds 1, for everything that is not derived. All positive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Units {
+    /// The input's.
+    pub input: f64,
+    /// One per sum; an activation's operand has the range of its ways.
+    pub sums: Vec<f64>,
+    /// One per activation, in their order: the result's.
+    pub activations: Vec<f64>,
+}
+
+/// Unit of an activation's result that stays within the operand's range: the range, or its square when
+/// one way is the square.
+pub fn result_unit(ways: &[Approximation]) -> f64 {
+    let range = ways.first().map_or(1.0, Approximation::range);
+    match ways
+        .iter()
+        .any(|w| matches!(w, Approximation::Square { .. }))
+    {
+        true => range * range,
+        false => range,
+    }
+}
+
+/// Runs the pass; `ways[i]` belongs to the activation i of [`Steps::activations`].
 ///
 /// # Panics
-/// When a step that has an activation lacks one in `activations`.
+/// When units, ways or layouts are fewer than sums, activations or hubs.
 pub fn lower_to_slots(
     steps: &Steps,
     layouts: &Layouts,
-    activations: &[Activation],
-    output_unit: f64,
+    units: &Units,
+    ways: &[Vec<Approximation>],
 ) -> Graph {
-    let mut graph = Graph::default();
-    let mut sources = vec![graph.push(Op::Input, "input", layouts.input.clone(), 1.0)];
-    for (index, (step, layout)) in steps.steps.iter().zip(&layouts.steps).enumerate() {
-        let activation = step
-            .activation
-            .as_ref()
-            .map(|name| (name, &activations[index]));
-        let unit = activation.map_or(output_unit, |(_, a)| a.range);
-        let sum = sum(&mut graph, step, layout, unit, &sources);
-        if let Some((name, a)) = activation {
-            let op = Op::Activate {
-                x: sum,
-                coefficients: a.coefficients.clone(),
-                rho: a.rho,
-            };
-            sources.push(graph.push(op, name, layout.activation.clone(), unit));
-        }
-    }
-    graph
-}
-
-fn sum(graph: &mut Graph, step: &Step, layout: &StepLayout, unit: f64, sources: &[Value]) -> Value {
-    let mut total = None;
-    for (addend, map) in step.addends.iter().zip(&layout.maps) {
-        let value = match map {
-            Some(map) => linear(graph, addend, map, layout, unit, sources),
-            None => scale(graph, addend, layout, unit, sources),
+    let mut lowering = Lowering {
+        layouts,
+        units,
+        steps,
+        graph: Graph::default(),
+        hubs: Vec::new(),
+    };
+    let mut activations = ways.iter().zip(&units.activations);
+    for (hub, layout) in steps.hubs.iter().zip(&layouts.hubs) {
+        let value = match &hub.kind {
+            HubKind::Input => {
+                let seen = layout.seen.clone();
+                lowering.graph.push(Op::Input, &hub.name, seen, units.input)
+            }
+            HubKind::Sum { x } => lowering.sum(*x, &layout.sum),
+            HubKind::Mul { x, y } => {
+                let (x, y) = (lowering.sum(*x, &layout.sum), lowering.sum(*y, &layout.sum));
+                let unit = lowering.unit(x) * lowering.unit(y);
+                let op = Op::Mul { x, y };
+                lowering
+                    .graph
+                    .push(op, &hub.name, layout.seen.clone(), unit)
+            }
+            HubKind::Activation { x, function } => {
+                let x = lowering.sum(*x, &layout.sum);
+                let (ways, unit) = activations.next().expect("ways for every activation");
+                let op = Op::Activation {
+                    x,
+                    ways: ways.clone(),
+                };
+                let graph = &mut lowering.graph;
+                let value = graph.push(op, &hub.name, layout.seen.clone(), *unit);
+                graph.nodes[value].target = target(x, function);
+                value
+            }
         };
-        total = Some(match total {
-            None => value,
-            Some(x) => graph.push(
-                Op::Add { x, y: value },
-                &step.name,
-                layout.sum.clone(),
-                unit,
-            ),
-        });
+        lowering.hubs.push(value);
     }
-    total.expect("a sum has at least one addend")
+    lowering.graph
 }
 
-fn linear(
-    graph: &mut Graph,
-    addend: &Addend,
-    choice: &cost::MapChoice,
-    layout: &StepLayout,
-    unit: f64,
-    sources: &[Value],
-) -> Value {
-    let x = sources[addend.source];
-    graph.maps.push(LinearMap {
-        stages: addend.stages.clone(),
-        gain: graph.nodes[x].unit / unit,
-        bias_gain: 1.0 / unit,
-        fold: choice.fold,
-        giant: choice.giant,
-    });
-    let map = graph.maps.len() - 1;
-    graph.push(
-        Op::Linear { x, map },
-        &addend.name,
-        layout.sum.clone(),
-        unit,
-    )
+/// What the network has in the place of an activation; `None` for one that is an approximation itself.
+fn target(x: Value, function: &Function) -> Option<Target> {
+    match function {
+        Function::Approximated(_) => None,
+        function => Some(Target {
+            x,
+            function: Some(function.clone()),
+        }),
+    }
 }
 
-fn scale(
-    graph: &mut Graph,
-    addend: &Addend,
-    layout: &StepLayout,
-    unit: f64,
-    sources: &[Value],
-) -> Value {
-    let x = sources[addend.source];
-    let factor = graph.nodes[x].unit / unit;
-    graph.push(
-        Op::Scale { x, factor },
-        &addend.name,
-        layout.sum.clone(),
-        unit,
-    )
+struct Lowering<'a> {
+    layouts: &'a Layouts,
+    units: &'a Units,
+    steps: &'a Steps,
+    graph: Graph,
+    /// Values of the hubs so far.
+    hubs: Vec<Value>,
+}
+
+impl Lowering<'_> {
+    fn unit(&self, value: Value) -> f64 {
+        self.graph.nodes[value].unit
+    }
+
+    fn sum(&mut self, index: usize, layout: &Layout) -> Value {
+        let sum = &self.steps.sums[index];
+        let unit = self.units.sums[index];
+        let mut total = None;
+        for (addend, map) in sum.addends.iter().zip(&self.layouts.maps[index]) {
+            let value = match map {
+                Some(map) => self.linear(addend, map, layout, unit),
+                None => self.scaled(addend, layout, unit),
+            };
+            total = Some(match total {
+                None => value,
+                Some(x) => {
+                    let op = Op::Add { x, y: value };
+                    self.graph.push(op, &sum.name, layout.clone(), unit)
+                }
+            });
+        }
+        total.expect("a sum has at least one addend")
+    }
+
+    fn linear(&mut self, addend: &Addend, choice: &MapChoice, layout: &Layout, unit: f64) -> Value {
+        let x = self.hubs[addend.source];
+        self.graph.maps.push(LinearMap {
+            stages: addend.stages.clone(),
+            gain: self.unit(x) / unit,
+            bias_gain: 1.0 / unit,
+            fold: choice.fold,
+            giant: choice.giant,
+        });
+        let map = self.graph.maps.len() - 1;
+        let op = Op::Linear { x, map };
+        self.graph.push(op, &addend.name, layout.clone(), unit)
+    }
+
+    fn scaled(&mut self, addend: &Addend, layout: &Layout, unit: f64) -> Value {
+        let x = self.hubs[addend.source];
+        if self.unit(x) == unit {
+            return x;
+        }
+        let factor = self.unit(x) / unit;
+        let op = Op::Scale { x, factor };
+        self.graph.push(op, &addend.name, layout.clone(), unit)
+    }
 }

@@ -3,345 +3,390 @@
 //! A convolution, pool, slice, pad or affine map relates output element (c, y, x) to input element
 //! (c', y', x') when each axis does by itself. So the set of slot distances is a sum of three small
 //! sets, and counting the diagonals of a candidate layout takes microseconds, not a walk over
-//! millions of matrix entries. Operators that mix axes (Reshape, Gemm) relate everything to
-//! everything: an upper bound. `choose_layouts` compares candidates with these counts; the plan's
-//! keys come from the exact offsets of the chosen maps.
+//! millions of matrix entries. Selections that mix axes (a transpose, a flattening) are lists of pairs.
+//! Other operators that mix axes (Gemm) relate everything to everything: an upper bound.
+//! `choose_layouts` compares candidates with these counts; the plan's keys come from the exact offsets
+//! of the chosen maps.
 
-use std::collections::BTreeSet;
+mod axes;
+mod spread;
 
 use hecc_ir::layout::Layout;
+use hecc_ir::linear::Place;
 use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::sparse;
 
-/// Pairs (output index, input index) along one axis, and all three axes.
+use crate::algebra;
+use axes::Pairs;
+use spread::Spread;
+
+/// Most pairs of a selection that are listed.
+const MAX_LISTED: usize = 1 << 20;
+
+/// Which input elements every output element reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Relation {
     axes: Axes,
+    entries: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Axes {
     /// Pairs (output, input) along c, y, x.
-    Separable([Vec<(usize, usize)>; 3]),
+    Separable([Pairs; 3]),
+    /// Pairs of elements, c-major.
+    Listed(Vec<(u32, u32)>),
     /// Every output element reads every input element.
     All(Shape, Shape),
 }
 
+/// Distances `virtual slot of the input element - virtual slot of the output element` that occur
+/// between two parts, for the plain copy 0 of both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distances {
+    output: usize,
+    input: usize,
+    values: Vec<isize>,
+}
+
 impl Relation {
-    /// The relation of `stages`, computed from their geometry and never from their weights, on a tensor of shape `input` with output shape `output`.
-    pub fn new(stages: &[Linear], input: Shape, output: Shape) -> Self {
+    /// The relation of `stages` on a tensor of shape `input` with output shape `output`, from their
+    /// geometry; of weights, only output channels that are all zero are left out.
+    pub fn new<'a>(
+        stages: impl IntoIterator<Item = &'a Linear>,
+        input: Shape,
+        output: Shape,
+    ) -> Self {
         let mut shape = input;
-        let mut axes: [Vec<(usize, usize)>; 3] =
-            [diagonal(input.c), diagonal(input.h), diagonal(input.w)];
+        let mut separable = Some(input.axes().map(axes::diagonal));
+        let mut listed = Some(None);
+        let (mut entries, mut row) = (input.elements(), 1usize);
         for stage in stages {
-            let Some(next) = stage_axes(stage, shape) else {
-                return Self {
-                    axes: Axes::All(output, input),
-                };
-            };
-            for (axis, next) in axes.iter_mut().zip(&next.1) {
-                *axis = compose(axis, next);
+            let next = stage.output_shape(shape).unwrap_or(output);
+            let own = sparse::entry_bound(stage, shape, next);
+            let own_row = own.div_ceil(next.elements().max(1));
+            entries = own.saturating_mul(row);
+            row = row.saturating_mul(own_row).min(input.elements());
+            entries = entries.min(row.saturating_mul(next.elements()));
+            separable = separable.and_then(|mut so_far| {
+                let (_, pairs) = axes::of_stage(stage, shape)?;
+                for (axis, next) in so_far.iter_mut().zip(&pairs) {
+                    *axis = axes::compose(axis, next);
+                }
+                Some(so_far)
+            });
+            listed = listed.and_then(|so_far| picked(so_far, stage, shape, next));
+            shape = next;
+        }
+        let axes = match (separable, listed.flatten()) {
+            (Some(pairs), _) => {
+                let exact = pairs.iter().map(Vec::len).fold(1, usize::saturating_mul);
+                entries = entries.min(exact);
+                Axes::Separable(pairs)
             }
-            shape = next.0;
-        }
-        Self {
-            axes: Axes::Separable(axes),
-        }
+            (None, Some(picks)) => {
+                let pairs = picks.iter().zip(0..).filter_map(|(i, o)| Some((o, (*i)?)));
+                Axes::Listed(pairs.collect())
+            }
+            (None, None) => Axes::All(output, input),
+        };
+        Self { axes, entries }
     }
 
-    /// Distances `position in the input's region - position in the output's region`, distinct,
-    /// without replication and twist.
-    pub fn distances(&self, input: &Layout, output: &Layout) -> Vec<isize> {
+    /// Most entries that the matrix can have.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// All distances, part by part.
+    pub fn distances(&self, input: &Layout, output: &Layout) -> Vec<Distances> {
         let (from, to) = (single(input), single(output));
         match &self.axes {
-            Axes::Separable(axes) => {
-                let along = |axis: usize| -> Vec<isize> {
-                    let at = |layout: &Layout, i: usize| {
-                        let (c, y, x) = [(i, 0, 0), (0, i, 0), (0, 0, i)][axis];
-                        layout.slot(c, y, x, 0) as isize
-                    };
-                    let set: BTreeSet<isize> = axes[axis]
-                        .iter()
-                        .map(|&(o, i)| at(&from, i) - at(&to, o))
-                        .collect();
-                    set.into_iter().collect()
-                };
-                let mut sum: Vec<isize> = vec![0];
-                for axis in 0..3 {
-                    let steps = along(axis);
-                    sum = distinct(
-                        input.slots,
-                        sum.iter().flat_map(|a| steps.iter().map(move |b| a + b)),
-                    );
-                }
-                sum
+            Axes::Listed(pairs) => listed_distances(pairs, &from, &to),
+            Axes::Separable(pairs) if from.parts * to.parts == 1 => {
+                let span = from.slots;
+                let [c, y, x] = [0, 1, 2].map(|axis| along(&pairs[axis], axis, &from, &to, span));
+                one(c.sum(&y.sum(&x)).values())
             }
-            Axes::All(out, inn) => {
-                let positions = |layout: &Layout, shape: &Shape| -> Vec<isize> {
-                    let mut all = Vec::with_capacity(shape.elements());
-                    for c in 0..shape.c {
-                        for y in 0..shape.h {
-                            all.extend((0..shape.w).map(|x| layout.slot(c, y, x, 0) as isize));
-                        }
-                    }
-                    all
-                };
-                let (from, to) = (positions(&from, inn), positions(&to, out));
-                distinct(
-                    input.slots,
-                    to.iter().flat_map(|o| from.iter().map(move |i| i - o)),
-                )
+            Axes::Separable(pairs) => separable_distances(pairs, &from, &to),
+            Axes::All(..) if from.parts * to.parts == 1 => {
+                let span = from.slots;
+                let [c, y, x] = [0, 1, 2].map(|axis| across(axis, &from, &to, span));
+                one(c.sum(&y.sum(&x)).values())
             }
+            Axes::All(..) => all_distances(&from, &to),
         }
     }
 }
 
-/// Distinct values in order, each of magnitude at most `span`.
-fn distinct(span: usize, values: impl Iterator<Item = isize>) -> Vec<isize> {
-    let middle = span as isize;
-    let mut seen = vec![false; 2 * span + 1];
-    values.for_each(|v| seen[(v + middle) as usize] = true);
-    (-middle..=middle)
-        .filter(|v| seen[(v + middle) as usize])
-        .collect()
+/// The selection so far, `None` inside for nothing yet, continued by `stage`.
+#[allow(
+    clippy::option_option,
+    reason = "no selection, the identity, or a list"
+)]
+fn picked(
+    so_far: Option<Vec<Option<u32>>>,
+    stage: &Linear,
+    input: Shape,
+    output: Shape,
+) -> Option<Option<Vec<Option<u32>>>> {
+    let elements = input.elements().max(output.elements());
+    if elements > MAX_LISTED || !algebra::is_light(stage) {
+        return None;
+    }
+    let own = match stage {
+        Linear::Affine { .. } | Linear::Elementwise { .. } => return Some(so_far),
+        picks => algebra::picks(picks, input, output)?,
+    };
+    Some(Some(match so_far {
+        None => own,
+        Some(first) => own
+            .iter()
+            .map(|i| first.get((*i)? as usize).copied().flatten())
+            .collect(),
+    }))
 }
 
-/// Offsets of the diagonals of a map between two layouts whose distances are `distances`, by the rule of
+fn one(values: Vec<isize>) -> Vec<Distances> {
+    vec![Distances {
+        output: 0,
+        input: 0,
+        values,
+    }]
+}
+
+/// Virtual slots of the elements `0..n` along one axis, from element 0.
+fn positions(layout: &Layout, axis: usize) -> Vec<isize> {
+    let at = |i: usize| {
+        let [c, y, x] = std::array::from_fn(|a| if a == axis { i } else { 0 });
+        layout.inside(c, y, x) as isize
+    };
+    (0..layout.shape.axes()[axis]).map(at).collect()
+}
+
+/// Distances along one axis.
+fn along(pairs: &Pairs, axis: usize, from: &Layout, to: &Layout, span: usize) -> Spread {
+    let (from, to) = (positions(from, axis), positions(to, axis));
+    let mut spread = Spread::new(span);
+    for &(o, i) in pairs {
+        spread.insert(from[i] - to[o]);
+    }
+    spread
+}
+
+/// Distances along one axis when everything is read.
+fn across(axis: usize, from: &Layout, to: &Layout, span: usize) -> Spread {
+    let (mut reads, mut writes) = (Spread::new(span), Spread::new(span));
+    positions(from, axis)
+        .into_iter()
+        .for_each(|p| reads.insert(p));
+    positions(to, axis)
+        .into_iter()
+        .for_each(|p| writes.insert(-p));
+    reads.sum(&writes)
+}
+
+/// Distances of every pair of parts, each modulo the slots of a ciphertext.
+struct ByParts {
+    inputs: usize,
+    slots: usize,
+    seen: Vec<Vec<u64>>,
+}
+
+impl ByParts {
+    fn new(from: &Layout, to: &Layout) -> Self {
+        Self {
+            inputs: from.parts,
+            slots: from.slots,
+            seen: vec![Vec::new(); from.parts * to.parts],
+        }
+    }
+
+    fn insert(&mut self, output: usize, input: usize, distance: isize) {
+        let bits = &mut self.seen[output * self.inputs + input];
+        if bits.is_empty() {
+            bits.resize(self.slots.div_ceil(64), 0);
+        }
+        let bit = (distance as usize) & (self.slots - 1);
+        bits[bit / 64] |= 1 << (bit % 64);
+    }
+
+    fn finish(self) -> Vec<Distances> {
+        let inputs = self.inputs;
+        let pairs = self.seen.into_iter().enumerate();
+        pairs
+            .filter(|(_, bits)| !bits.is_empty())
+            .map(|(pair, bits)| Distances {
+                output: pair / inputs,
+                input: pair % inputs,
+                values: bits
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(i, &word)| {
+                        (0..64)
+                            .filter(move |b| word >> b & 1 == 1)
+                            .map(move |b| (64 * i + b) as isize)
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+fn listed_distances(pairs: &[(u32, u32)], from: &Layout, to: &Layout) -> Vec<Distances> {
+    let (reads, writes) = (from.insides(), to.insides());
+    let mut found = ByParts::new(from, to);
+    for &(o, i) in pairs {
+        let (o, i) = (writes[o as usize], reads[i as usize]);
+        found.insert(o / to.slots, i / from.slots, i as isize - o as isize);
+    }
+    found.finish()
+}
+
+/// Channel pairs decide the parts; where a channel group crosses the border of two parts, each of the
+/// combinations that the distance allows counts: an upper bound.
+fn separable_distances(pairs: &[Pairs; 3], from: &Layout, to: &Layout) -> Vec<Distances> {
+    let slots = from.slots;
+    let span = from.virtual_slots().max(to.virtual_slots());
+    let [y, x] = [1, 2].map(|axis| along(&pairs[axis], axis, from, to, span));
+    let spatial = y.sum(&x).values();
+    let channels = [from, to].map(|layout| {
+        let block = layout.rows * layout.cols;
+        let at = positions(layout, 0);
+        let parts = |c: usize| {
+            let group = c / (layout.gap * layout.gap) * block;
+            (group / slots, (group + block - 1) / slots)
+        };
+        (0..at.len()).map(|c| (at[c], parts(c))).collect::<Vec<_>>()
+    });
+    let mut steps: Vec<((usize, usize), (usize, usize), isize)> = pairs[0]
+        .iter()
+        .map(|&(o, i)| {
+            let ((write, outputs), (read, inputs)) = (channels[1][o], channels[0][i]);
+            let whole = outputs.0 == outputs.1 && inputs.0 == inputs.1;
+            let distance = read - write;
+            // Within whole parts only the distance modulo a ciphertext counts.
+            let kept = if whole {
+                distance.rem_euclid(slots as isize)
+            } else {
+                distance
+            };
+            (outputs, inputs, kept)
+        })
+        .collect();
+    steps.sort_unstable();
+    steps.dedup();
+    let mut found = ByParts::new(from, to);
+    for (outputs, inputs, step) in steps {
+        let whole = outputs.0 == outputs.1 && inputs.0 == inputs.1;
+        for &more in &spatial {
+            let distance = step + more;
+            let apart = distance.div_euclid(slots as isize);
+            for output in outputs.0..=outputs.1 {
+                for input in inputs.0..=inputs.1 {
+                    let parts = input as isize - output as isize;
+                    if whole || parts == apart || parts == apart + 1 {
+                        found.insert(output, input, distance);
+                    }
+                }
+            }
+        }
+    }
+    found.finish()
+}
+
+/// Everything reads everything: differences of the slots that the parts use.
+fn all_distances(from: &Layout, to: &Layout) -> Vec<Distances> {
+    let slots = from.slots;
+    let by_part = |layout: &Layout| {
+        let mut parts = vec![Vec::new(); layout.parts];
+        for inside in layout.insides() {
+            parts[inside / slots].push((inside % slots) as isize);
+        }
+        parts
+    };
+    let (reads, writes) = (by_part(from), by_part(to));
+    let mut all = Vec::new();
+    for (output, writes) in writes.iter().enumerate() {
+        for (input, reads) in reads.iter().enumerate() {
+            let values = if reads.len() + writes.len() > slots {
+                // More elements than slots meet at every distance.
+                (0..slots as isize).collect()
+            } else {
+                let (mut read, mut write) = (Spread::new(slots), Spread::new(slots));
+                reads.iter().for_each(|&p| read.insert(p));
+                writes.iter().for_each(|&p| write.insert(-p));
+                read.sum(&write).values()
+            };
+            if !values.is_empty() {
+                all.push(Distances {
+                    output,
+                    input,
+                    values,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Places of the diagonals of a map between two layouts whose distances are `distances`, by the rule of
 /// `LinearMap`: each term is taken from the input copy that makes the offset smallest.
 ///
 /// Sorted. The input may be twisted, the output not.
-pub fn offsets(distances: &[isize], input: &Layout, output: &Layout, fold: bool) -> Vec<usize> {
-    let (stride, slots) = (input.stride() as isize, input.slots as isize);
-    let modulus = if fold {
-        (output.stride() as isize).min(stride)
-    } else {
-        stride
-    };
-    let mut offsets: Vec<usize> = distances
+pub fn places(distances: &[Distances], input: &Layout, output: &Layout, fold: bool) -> Vec<Place> {
+    let mut all: Vec<Place> = distances
         .iter()
-        .map(|d| {
-            let smallest = (0..input.copies as isize)
-                .map(|k| (d + k * input.twist as isize).rem_euclid(modulus))
-                .min();
-            smallest.unwrap_or(0) as usize
+        .flat_map(|d| {
+            let offsets = offsets(&d.values, input, output, fold);
+            offsets.into_iter().map(|offset| Place {
+                output: d.output,
+                input: d.input,
+                offset,
+            })
         })
         .collect();
-    offsets.sort_unstable();
-    offsets.dedup();
-    if !fold && input.twist != 0 {
-        // Output copy k finds that distance in an input copy that depends on k: one offset for each.
-        let shifts = (slots / stride) as usize;
-        offsets = (0..shifts)
-            .flat_map(|j| offsets.iter().map(move |o| o + j * stride as usize))
-            .collect();
-    }
-    offsets
+    all.sort_unstable();
+    all
 }
 
-/// The same layout, one plain copy.
-fn single(layout: &Layout) -> Layout {
+fn offsets(distances: &[isize], input: &Layout, output: &Layout, fold: bool) -> Vec<usize> {
+    let slots = input.slots;
+    let (stride, target) = (slots / input.copies, slots / output.copies);
+    let modulus = if fold { target.min(stride) } else { stride };
+    let copies = if input.twist == 0 { 1 } else { input.copies };
+    let mut seen = vec![false; modulus];
+    for &distance in distances {
+        let smallest = (0..copies as isize)
+            .map(|k| (distance + k * input.twist as isize).rem_euclid(modulus as isize))
+            .min();
+        seen[smallest.unwrap_or(0) as usize] = true;
+    }
+    let offsets: Vec<usize> = (0..modulus).filter(|&offset| seen[offset]).collect();
+    if fold {
+        return offsets;
+    }
+    if input.twist != 0 {
+        // Output copy k finds that distance in an input copy that depends on k: one offset for each.
+        return (0..slots / stride)
+            .flat_map(|j| offsets.iter().map(move |o| o + j * stride))
+            .collect();
+    }
+    // Output copies that are closer than the input's each need an offset of their own.
+    let mut seen = vec![false; stride];
+    for shift in (0..stride).step_by(target.min(stride)) {
+        for &offset in &offsets {
+            seen[(offset + stride - shift) % stride] = true;
+        }
+    }
+    (0..stride).filter(|&offset| seen[offset]).collect()
+}
+
+/// The same layout, one plain copy: all that distances depend on.
+pub fn single(layout: &Layout) -> Layout {
     Layout {
         copies: 1,
         twist: 0,
         ..layout.clone()
-    }
-}
-
-fn diagonal(n: usize) -> Vec<(usize, usize)> {
-    (0..n).map(|i| (i, i)).collect()
-}
-
-/// `second` after `first`; pairs are (output, input).
-fn compose(first: &[(usize, usize)], second: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    let mut by_output = std::collections::BTreeMap::<usize, Vec<usize>>::new();
-    for &(output, input) in first {
-        by_output.entry(output).or_default().push(input);
-    }
-    let mut pairs: Vec<(usize, usize)> = second
-        .iter()
-        .flat_map(|&(o, middle)| {
-            by_output
-                .get(&middle)
-                .into_iter()
-                .flatten()
-                .map(move |&i| (o, i))
-        })
-        .collect();
-    pairs.sort_unstable();
-    pairs.dedup();
-    pairs
-}
-
-type AxisPairs = [Vec<(usize, usize)>; 3];
-
-/// Output shape and pairs per axis of one operator; `None` when it mixes axes.
-fn stage_axes(stage: &Linear, input: Shape) -> Option<(Shape, AxisPairs)> {
-    match stage {
-        Linear::Conv {
-            out_channels,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
-            ..
-        } => {
-            let (per_in, per_out) = (input.c / groups, out_channels / groups);
-            let channels = (0..*out_channels)
-                .flat_map(|o| (0..per_in).map(move |i| (o, (o / per_out) * per_in + i)))
-                .collect();
-            let axis = |i: usize, extent: usize| {
-                window(
-                    extent,
-                    kernel[i],
-                    stride[i],
-                    dilation[i],
-                    pads[i],
-                    pads[i + 2],
-                )
-            };
-            let (h, rows) = axis(0, input.h);
-            let (w, cols) = axis(1, input.w);
-            Some((Shape::new(*out_channels, h, w), [channels, rows, cols]))
-        }
-        Linear::AveragePool { kernel, stride } => {
-            let (h, rows) = window(input.h, kernel[0], stride[0], 1, 0, 0);
-            let (w, cols) = window(input.w, kernel[1], stride[1], 1, 0, 0);
-            Some((Shape::new(input.c, h, w), [diagonal(input.c), rows, cols]))
-        }
-        Linear::Affine { .. } => Some((
-            input,
-            [diagonal(input.c), diagonal(input.h), diagonal(input.w)],
-        )),
-        Linear::Slice { start, step, shape } => {
-            let take =
-                |axis: usize, n: usize| (0..n).map(|i| (i, start[axis] + i * step[axis])).collect();
-            Some((
-                *shape,
-                [take(0, shape.c), take(1, shape.h), take(2, shape.w)],
-            ))
-        }
-        Linear::Pad { before, after } => {
-            let shape = Shape::new(
-                input.c + before[0] + after[0],
-                input.h + before[1] + after[1],
-                input.w + before[2] + after[2],
-            );
-            let put = |axis: usize, n: usize| (0..n).map(|i| (i + before[axis], i)).collect();
-            Some((shape, [put(0, input.c), put(1, input.h), put(2, input.w)]))
-        }
-        Linear::Reshape { .. } | Linear::Gemm { .. } => None,
-    }
-}
-
-/// Output extent and pairs of a window that slides along one axis.
-fn window(
-    extent: usize,
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
-    before: usize,
-    after: usize,
-) -> (usize, Vec<(usize, usize)>) {
-    let reach = dilation * (kernel.max(1) - 1) + 1;
-    let outputs = (extent + before + after)
-        .checked_sub(reach)
-        .map_or(0, |free| free / stride.max(1) + 1);
-    let mut pairs = Vec::new();
-    for o in 0..outputs {
-        for k in 0..kernel {
-            let position = o * stride + k * dilation;
-            if position >= before && position - before < extent {
-                pairs.push((o, position - before));
-            }
-        }
-    }
-    (outputs, pairs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn conv(out: usize, inputs: usize, stride: usize) -> Linear {
-        Linear::Conv {
-            weight: vec![1.0; out * inputs * 9],
-            bias: vec![0.0; out],
-            out_channels: out,
-            kernel: [3, 3],
-            stride: [stride, stride],
-            pads: [1; 4],
-            dilation: [1, 1],
-            groups: 1,
-        }
-    }
-
-    fn layout(shape: Shape, gap: usize, grid: usize, copies: usize, twist: usize) -> Layout {
-        Layout {
-            slots: 1024,
-            shape,
-            gap,
-            rows: grid,
-            cols: grid,
-            copies,
-            twist,
-        }
-    }
-
-    /// Every term of the matrix, one by one.
-    fn slow(stages: &[Linear], input: &Layout, output: &Layout) -> BTreeSet<isize> {
-        let Linear::Conv { stride, .. } = &stages[0] else {
-            panic!("tests convolutions")
-        };
-        let mut distances = BTreeSet::new();
-        let (from, to) = (single(input), single(output));
-        for o in 0..to.shape.c {
-            for y in 0..to.shape.h {
-                for x in 0..to.shape.w {
-                    for (i, ky, kx) in
-                        (0..from.shape.c).flat_map(|i| (0..9).map(move |k| (i, k / 3, k % 3)))
-                    {
-                        let (r, c) = (
-                            (y * stride[0] + ky).wrapping_sub(1),
-                            (x * stride[1] + kx).wrapping_sub(1),
-                        );
-                        if r < from.shape.h && c < from.shape.w {
-                            distances.insert(
-                                from.slot(i, r, c, 0) as isize - to.slot(o, y, x, 0) as isize,
-                            );
-                        }
-                    }
-                }
-            }
-        }
-        distances
-    }
-
-    #[test]
-    fn distances_agree_with_enumeration() {
-        let full = Shape::new(4, 16, 16);
-        let half = Shape::new(8, 8, 8);
-        let check = |stages: &[Linear], input: &Layout, output: &Layout| {
-            let relation = Relation::new(stages, input.shape, output.shape);
-            let expect: Vec<isize> = slow(stages, input, output).into_iter().collect();
-            assert_eq!(relation.distances(input, output), expect);
-        };
-        let dense = layout(full, 1, 16, 1, 0);
-        check(&[conv(4, 4, 1)], &dense, &dense);
-        check(&[conv(8, 4, 2)], &dense, &layout(half, 2, 16, 2, 0));
-        check(&[conv(8, 4, 2)], &dense, &layout(half, 1, 8, 2, 0));
-        let gapped = layout(half, 2, 16, 2, 0);
-        check(&[conv(8, 8, 1)], &gapped, &gapped);
-    }
-
-    #[test]
-    fn a_twist_divides_the_diagonals() {
-        let half = Shape::new(8, 8, 8);
-        let relation = Relation::new(&[conv(8, 8, 1)], half, half);
-        let plain = layout(half, 2, 16, 2, 0);
-        let count = |input: &Layout, fold| {
-            offsets(&relation.distances(input, &plain), input, &plain, fold).len()
-        };
-        assert_eq!(count(&plain, false), 2 * 49);
-        assert_eq!(count(&layout(half, 2, 16, 2, 256), true), 49);
     }
 }

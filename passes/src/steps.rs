@@ -1,128 +1,260 @@
-//! The normal form that `fold_linear` leaves, read as a list: every activation, and the output, is a
-//! sum of chains of linear operators on earlier activations or the input.
+//! The normal form that `fold_linear` leaves, read as two lists: hubs, which are the values that are
+//! computed once, and the sums of chains of linear operators on earlier hubs that they are made of.
+//!
+//! Every addend becomes one linear map of one level, its stages multiplied into one matrix. Where that
+//! matrix would cost more than two maps and a level, or is too large to be multiplied, the chain is cut:
+//! the value in between becomes a hub of its own.
 
+mod cut;
+
+use std::collections::BTreeMap;
+
+use hecc_ir::function::Function;
 use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
 
 use crate::PassError;
+use crate::cost::Prices;
 
-/// A chain of linear operators on one source.
+/// A chain of linear operators on one hub.
 #[derive(Clone, Debug)]
 pub struct Addend {
-    /// 0 = the input, i + 1 = the activation of step i.
+    /// Index of the hub.
     pub source: usize,
-    /// First applied first; empty for a plain skip.
+    /// First applied first; empty for the hub itself.
     pub stages: Vec<Linear>,
-    /// Canonical name of the chain's first operator, or of the sum for a plain skip.
+    /// Canonical name of the chain's first operator, or of the hub itself.
     pub name: String,
 }
 
-/// One sum, and the activation on it.
+/// A sum of chains.
 #[derive(Clone, Debug)]
-pub struct Step {
-    /// Canonical name of the sum's last operator.
+pub struct Sum {
+    /// Canonical name of the value: of the last addition or operator, or of the hub when it is one.
     pub name: String,
-    /// Shape of the sum.
+    /// Shape of the value.
     pub shape: Shape,
     /// At least one.
     pub addends: Vec<Addend>,
-    /// Canonical name of the activation; `None` for the output.
-    pub activation: Option<String>,
 }
 
-/// All steps in execution order.
+/// How a hub is made; numbers are indices of sums.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HubKind {
+    /// The image.
+    Input,
+    /// A function of a sum.
+    Activation {
+        /// The operand.
+        x: usize,
+        /// The function.
+        function: Function,
+    },
+    /// The product of two sums.
+    Mul {
+        /// Left operand.
+        x: usize,
+        /// Right operand.
+        y: usize,
+    },
+    /// A sum that is read more than once, is the output, or cuts a chain.
+    Sum {
+        /// The sum.
+        x: usize,
+    },
+}
+
+impl HubKind {
+    /// The sums it is made of.
+    pub fn sums(&self) -> impl Iterator<Item = usize> + use<> {
+        let (x, y) = match *self {
+            HubKind::Input => (None, None),
+            HubKind::Activation { x, .. } | HubKind::Sum { x } => (Some(x), None),
+            HubKind::Mul { x, y } => (Some(x), Some(y)),
+        };
+        x.into_iter().chain(y)
+    }
+}
+
+/// A value that is computed once.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// Canonical name of the value.
+    pub name: String,
+    /// Shape of the value, and of its sums.
+    pub shape: Shape,
+    /// How it is made.
+    pub kind: HubKind,
+}
+
+/// All hubs and sums in execution order.
 #[derive(Clone, Debug)]
 pub struct Steps {
-    /// Shape of the input.
-    pub input: Shape,
-    /// Only the last can lack an activation.
-    pub steps: Vec<Step>,
+    /// The first is the input, the last the output.
+    pub hubs: Vec<Hub>,
+    /// Each belongs to one hub, and reads hubs before that.
+    pub sums: Vec<Sum>,
 }
 
 impl Steps {
-    /// Shape of source `i`.
-    pub fn shape(&self, source: usize) -> Shape {
-        if source == 0 {
-            self.input
-        } else {
-            self.steps[source - 1].shape
-        }
-    }
-
-    /// Reads a graph in normal form.
+    /// Reads a graph in normal form. Chains are cut by the reference prices, so that the sums, and
+    /// with them the units of values, do not depend on the parameter set.
     ///
     /// # Errors
     /// [`PassError::NotNormal`] for a graph that `fold_linear` did not make.
     pub fn read(graph: &Graph) -> Result<Self, PassError> {
-        let mut sources = vec![graph.input];
-        let mut steps = Vec::new();
-        let ends = graph
-            .nodes
-            .node_indices()
-            .filter(|&id| matches!(graph.nodes[id].op, Op::Relu));
-        for relu in ends {
-            let operand = graph.operands(relu)[0];
-            steps.push(step(
-                graph,
-                operand,
-                Some(graph.nodes[relu].name.clone()),
-                &sources,
-            )?);
-            sources.push(relu);
+        let mut reader = Reader {
+            graph,
+            prices: Prices::reference(),
+            hub_of: BTreeMap::new(),
+            steps: Self {
+                hubs: Vec::new(),
+                sums: Vec::new(),
+            },
+        };
+        for id in graph.nodes.node_indices() {
+            reader.node(id)?;
         }
-        if !matches!(graph.nodes[graph.output].op, Op::Relu) {
-            steps.push(step(graph, graph.output, None, &sources)?);
-        }
-        Ok(Self {
-            input: graph.nodes[graph.input].shape,
-            steps,
-        })
+        Ok(reader.steps)
     }
-}
 
-fn step(
-    graph: &Graph,
-    end: ValueId,
-    activation: Option<String>,
-    sources: &[ValueId],
-) -> Result<Step, PassError> {
-    let mut addends = Vec::new();
-    let mut tails = vec![end];
-    while let Some(tail) = tails.pop() {
-        match graph.nodes[tail].op {
-            Op::Add => {
-                let operands = graph.operands(tail);
-                tails.extend(operands.iter().rev());
+    /// Activations in execution order: index of the hub, the hub, its function.
+    pub fn activations(&self) -> impl Iterator<Item = (usize, &Hub, &Function)> {
+        self.hubs
+            .iter()
+            .enumerate()
+            .filter_map(|(i, hub)| match &hub.kind {
+                HubKind::Activation { function, .. } => Some((i, hub, function)),
+                HubKind::Input | HubKind::Mul { .. } | HubKind::Sum { .. } => None,
+            })
+    }
+
+    /// For every hub, who reads it: index of the sum and of the addend.
+    pub fn readers(&self) -> Vec<Vec<(usize, usize)>> {
+        let mut readers = vec![Vec::new(); self.hubs.len()];
+        for (s, sum) in self.sums.iter().enumerate() {
+            for (a, addend) in sum.addends.iter().enumerate() {
+                readers[addend.source].push((s, a));
             }
-            Op::Linear(_) | Op::Input | Op::Relu => addends.push(addend(graph, tail, sources)?),
         }
+        readers
     }
-    let node = &graph.nodes[end];
-    Ok(Step {
-        name: node.name.clone(),
-        shape: node.shape,
-        addends,
-        activation,
-    })
 }
 
-fn addend(graph: &Graph, tail: ValueId, sources: &[ValueId]) -> Result<Addend, PassError> {
-    let mut stages = Vec::new();
-    let mut name = graph.nodes[tail].name.clone();
-    let mut at = tail;
-    while let Op::Linear(linear) = &graph.nodes[at].op {
-        stages.push(linear.clone());
-        name.clone_from(&graph.nodes[at].name);
-        at = graph.operands(at)[0];
+/// An operator of a chain, with what is needed to cut behind it.
+struct Stage {
+    op: Linear,
+    shape: Shape,
+    name: String,
+}
+
+struct Reader<'a> {
+    graph: &'a Graph,
+    prices: Prices,
+    hub_of: BTreeMap<ValueId, usize>,
+    steps: Steps,
+}
+
+impl Reader<'_> {
+    fn node(&mut self, id: ValueId) -> Result<(), PassError> {
+        let node = &self.graph.nodes[id];
+        let operands = self.graph.operands(id);
+        let kind = match &node.op {
+            Op::Input => HubKind::Input,
+            Op::Activation(function) => HubKind::Activation {
+                x: self.sum(operands[0])?,
+                function: function.clone(),
+            },
+            Op::Mul => HubKind::Mul {
+                x: self.sum(operands[0])?,
+                y: self.sum(operands[1])?,
+            },
+            Op::Linear(_) | Op::Add => {
+                let readers = self.graph.nodes.edges(id).count();
+                if readers < 2 && id != self.graph.output {
+                    return Ok(());
+                }
+                HubKind::Sum { x: self.sum(id)? }
+            }
+        };
+        self.hub(&node.name, node.shape, kind);
+        self.hub_of.insert(id, self.steps.hubs.len() - 1);
+        Ok(())
     }
-    stages.reverse();
-    let Some(source) = sources.iter().position(|&s| s == at) else {
-        return Err(PassError::NotNormal {
-            name: graph.nodes[at].name.clone(),
+
+    fn hub(&mut self, name: &str, shape: Shape, kind: HubKind) {
+        self.steps.hubs.push(Hub {
+            name: name.to_string(),
+            shape,
+            kind,
         });
-    };
-    Ok(Addend {
+    }
+
+    /// The sum that ends in `end`.
+    fn sum(&mut self, end: ValueId) -> Result<usize, PassError> {
+        let mut addends = Vec::new();
+        let mut tails = vec![end];
+        while let Some(tail) = tails.pop() {
+            match self.graph.nodes[tail].op {
+                Op::Add if !self.hub_of.contains_key(&tail) => {
+                    tails.extend(self.graph.operands(tail).iter().rev());
+                }
+                Op::Add | Op::Linear(_) | Op::Input | Op::Mul | Op::Activation(_) => {
+                    addends.push(self.addend(tail)?);
+                }
+            }
+        }
+        let node = &self.graph.nodes[end];
+        Ok(self.push_sum(&node.name, node.shape, addends))
+    }
+
+    fn push_sum(&mut self, name: &str, shape: Shape, addends: Vec<Addend>) -> usize {
+        self.steps.sums.push(Sum {
+            name: name.to_string(),
+            shape,
+            addends,
+        });
+        self.steps.sums.len() - 1
+    }
+
+    /// The chain that ends in `tail`, cut where that pays; what lies before the cuts becomes hubs.
+    fn addend(&mut self, tail: ValueId) -> Result<Addend, PassError> {
+        let graph = self.graph;
+        let mut stages = Vec::new();
+        let mut at = tail;
+        while let (Op::Linear(linear), None) = (&graph.nodes[at].op, self.hub_of.get(&at)) {
+            stages.push(Stage {
+                op: linear.clone(),
+                shape: graph.nodes[at].shape,
+                name: graph.nodes[at].name.clone(),
+            });
+            at = graph.operands(at)[0];
+        }
+        stages.reverse();
+        let Some(&source) = self.hub_of.get(&at) else {
+            return Err(PassError::NotNormal {
+                name: graph.nodes[at].name.clone(),
+            });
+        };
+        let cuts = cut::cuts(&stages, graph.nodes[at].shape, &self.prices);
+        let mut source = source;
+        let mut rest = stages;
+        for count in cuts {
+            let tail = rest.split_off(count);
+            let (shape, name) = (rest[count - 1].shape, rest[count - 1].name.clone());
+            let addend = chain(source, rest, &name);
+            let x = self.push_sum(&name, shape, vec![addend]);
+            self.hub(&name, shape, HubKind::Sum { x });
+            source = self.steps.hubs.len() - 1;
+            rest = tail;
+        }
+        Ok(chain(source, rest, &graph.nodes[at].name))
+    }
+}
+
+fn chain(source: usize, stages: Vec<Stage>, name: &str) -> Addend {
+    Addend {
         source,
-        stages,
-        name,
-    })
+        name: stages.first().map_or(name, |s| &s.name).to_string(),
+        stages: stages.into_iter().map(|s| s.op).collect(),
+    }
 }
