@@ -128,9 +128,10 @@ impl Measured {
         }
     }
 
-    /// Bits by which the error is beyond `predicted`; a value that is lost altogether is beyond all.
+    /// Bits by which the error is beyond `predicted`; a value that is lost altogether, or was to be,
+    /// is beyond all.
     fn beyond(&self, predicted: f64) -> f64 {
-        match self.rms.is_finite() {
+        match self.rms.is_finite() && predicted.is_finite() {
             true if self.rms <= EXACT => f64::NEG_INFINITY,
             true => (self.rms / predicted).log2(),
             false => f64::INFINITY,
@@ -174,7 +175,13 @@ fn report(program: &Program, measured: &[Measured], predicted: &[f64]) -> bool {
         None => println!("every value agrees within {TOLERATED_BITS} bits of its predicted error"),
         Some((value, beyond)) => {
             let name = &program.nodes[value].name;
-            println!("v{value} ({name}) is the first to diverge, by {beyond:.1} bits");
+            match predicted[value].is_finite() {
+                true => println!("v{value} ({name}) is the first to diverge, by {beyond:.1} bits"),
+                false => println!(
+                    "v{value} ({name}) is the first to diverge: on this image it does so without \
+                     encryption, its values are too large for the modulus"
+                ),
+            }
         }
     }
     first.is_none()
@@ -194,5 +201,6 @@ mod tests {
         assert_eq!(off(0.0).beyond(1e-3), f64::NEG_INFINITY);
         assert_eq!(off(f64::NAN).beyond(1e-3), f64::INFINITY);
         assert_eq!(off(f64::INFINITY).beyond(1e-3), f64::INFINITY);
+        assert_eq!(off(0.1).beyond(f64::INFINITY), f64::INFINITY);
     }
 }
