@@ -84,7 +84,8 @@ impl<'a> Execution<'a> {
         // node all other threads would wait.
         let next = (index + 1..program.nodes.len())
             .find(|&next| matches!(program.nodes[next].op, Op::Linear { .. }))
-            .filter(|_| self.ahead.is_none() && takes_time(&node.op));
+            .filter(|_| self.ahead.is_none() && takes_time(&node.op))
+            .filter(|_| !matrix.as_ref().is_some_and(|(_, matrix)| is_large(matrix)));
         let result = match next {
             Some(next) => {
                 let compute = || self.compute(index, matrix, &mut stats);
@@ -258,6 +259,12 @@ fn name(op: &Op) -> &'static str {
         Op::Polynomial { .. } => "polynomial",
         Op::Activate { .. } => "activate",
     }
+}
+
+/// Whether another matrix of the kind would take too much memory beside it.
+fn is_large(matrix: &Step<Matrix>) -> bool {
+    const LARGE: usize = 1 << 30;
+    matrix.as_ref().is_ok_and(|matrix| matrix.bytes() > LARGE)
 }
 
 /// Whether there is time for a matrix beside it.

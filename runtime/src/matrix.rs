@@ -54,6 +54,12 @@ impl Matrix {
         self.outputs.iter().map(|row| row.diagonals.len()).sum()
     }
 
+    /// Bytes of all diagonals.
+    pub fn bytes(&self) -> usize {
+        let rows = self.outputs.iter().flat_map(|row| &row.diagonals);
+        rows.map(|(_, values)| size_of_val(values.as_slice())).sum()
+    }
+
     /// Rotations of input parts, (part, steps), that all rows need when offsets are split as
     /// giant * j + baby; steps of 0 included.
     pub fn babies(&self, giant: usize) -> BTreeSet<(usize, usize)> {

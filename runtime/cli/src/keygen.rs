@@ -13,7 +13,7 @@ use crate::client_key::ClientKey;
 use crate::failure::{Failure, no_randomness};
 use crate::progress::{bytes_bar, readable_bytes};
 
-/// Rotation keys made at a time: some ten megabytes each.
+/// Rotation keys made at a time: some ten megabytes each, in long chains a hundred.
 const BATCH: usize = 16;
 
 /// Makes a key pair for a plan. Both files appear at the end, or neither.

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::plans::{levelled, wide_image};
 use common::{Folder, npy, plan};
 
 /// Offset of a file's first section.
@@ -310,4 +311,50 @@ fn bad_input_is_refused() {
         assert_eq!(folder.names(), case.before, "eval stopped in the middle");
     }
     folder.succeed("keygen plan.bin --client client.key --server server.key --force");
+}
+
+/// A tensor of two parts is two sections: none may be missing, doubled, exchanged or forged.
+#[test]
+fn parts_stay_where_they_belong() {
+    let folder = Folder::with(&levelled(), &wide_image());
+    folder.succeed("keygen plan.bin --client client.key --server server.key");
+    folder.succeed("encrypt plan.bin --client client.key image.npy -o in.ct");
+    let good = folder.read("in.ct");
+    let (header, body) = good.split_at(BODY);
+    let (first, second) = body.split_at(body.len() / 2);
+    assert!(first.len() == second.len() && first != second);
+    folder.write("one.ct", &[header, first].concat());
+    folder.write("three.ct", &[header, first, second, second].concat());
+    folder.write("turned.ct", &[header, second, first].concat());
+    folder.write("twice.ct", &[header, first, first].concat());
+    let mut forged = good.clone();
+    forged[BODY + 32..][..64].fill(0xff);
+    let end = BODY + first.len() - 32;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&good[88..BODY]).update(&0u64.to_le_bytes());
+    hasher.update(&forged[BODY..end]);
+    let digest = hasher.finalize();
+    forged[end..][..32].copy_from_slice(digest.as_bytes());
+    folder.write("forged.ct", &forged);
+    let case = Case {
+        folder: &folder,
+        before: folder.names(),
+    };
+    for (name, error) in [
+        ("one.ct", "must have"),
+        ("three.ct", "must have"),
+        ("turned.ct", "checksum of part 0"),
+        ("twice.ct", "checksum of part 1"),
+        ("forged.ct", "part 0 of the ciphertext is not valid"),
+    ] {
+        let line = format!("eval plan.bin --server server.key {name} -o new.ct");
+        case.fails(&line, error, "encrypt");
+        let line = format!("debug plan.bin --client client.key {name}");
+        case.fails(&line, error, "encrypt");
+    }
+    case.fails(
+        "bench -o no/such/folder/costs.json",
+        "cannot write",
+        "folder",
+    );
 }
