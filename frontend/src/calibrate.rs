@@ -4,15 +4,17 @@ use crate::args::Calibrate;
 use crate::failure::Failure;
 use crate::files;
 use crate::histogram::Histogram;
-use crate::import::import;
+use crate::model::load;
 use crate::model_hash::model_hash;
 use crate::progress::bar;
 use hecc_images::Dataset;
-use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION};
-use hecc_ir::nn::{Graph, ValueId};
-use hecc_ir::nn_eval::{evaluate, relu};
+use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION, ValueRange};
+use hecc_ir::function::Approximation;
+use hecc_ir::nn::{Graph, Op, ValueId};
+use hecc_ir::nn_eval::{evaluate, evaluate_observed, exact};
+use hecc_passes::approximate::is_exact;
 use hecc_passes::choose_degree::DEGREES;
-use hecc_passes::{Activation, Options, fit};
+use hecc_passes::{Options, fit};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -20,10 +22,11 @@ use std::path::Path;
 
 /// Runs the command.
 pub fn calibrate(args: &Calibrate) -> Result<(), Failure> {
-    let graph = import(&args.model)?;
+    let (folded, _) = load(&args.model, args.maxpool)?;
+    let graph = folded.graph;
     let data = open(&args.model, args.preprocess.as_deref(), &args.data, &graph)?;
     let images = data.len().min(args.limit as usize);
-    let calibration = measure(&graph, &args.model, &data, images)?;
+    let (calibration, divergent) = measure(&graph, &args.model, &data, images)?;
     let path = args
         .output
         .clone()
@@ -32,7 +35,8 @@ pub fn calibrate(args: &Calibrate) -> Result<(), Failure> {
     json.push(b'\n');
     files::write(&path, &json)?;
     println!(
-        "{images} images, {} activations",
+        "{} images, {} activations",
+        calibration.images,
         calibration.activations.len()
     );
     for Agreement { degree, same_class } in &calibration.agreement {
@@ -42,6 +46,9 @@ pub fn calibrate(args: &Calibrate) -> Result<(), Failure> {
         );
     }
     println!("written to {}", path.display());
+    if divergent > 0 {
+        eprintln!("note: {divergent} images left out: the model's values on them are not finite");
+    }
     Ok(())
 }
 
@@ -76,37 +83,41 @@ pub fn open(
     Ok(set)
 }
 
-/// Measures the first `images` inputs of `data`.
+/// Measures the first `images` inputs of `data`; with it the number of those left out.
 fn measure(
     graph: &Graph,
     model: &Path,
     data: &Dataset,
     images: usize,
-) -> Result<Calibration, Failure> {
-    let progress = bar("measuring", images * (1 + DEGREES.len()));
+) -> Result<(Calibration, usize), Failure> {
+    let approximated = graph.nodes.node_weights().any(|node| match &node.op {
+        Op::Activation(function) => !is_exact(function),
+        Op::Input | Op::Linear(_) | Op::Add | Op::Mul => false,
+    });
+    let passes = 1 + if approximated { DEGREES.len() } else { 0 };
+    let progress = bar("measuring", images * passes);
     let ranges = ranges(graph, data, images, &progress)?;
+    let measured = ranges.classes.len();
+    if measured == 0 {
+        return Err(Failure::in_file(
+            model,
+            "the model's values are not finite on any of the images",
+        )
+        .help("check the images and the preprocessing"));
+    }
+    let name = |id: &ValueId| graph.nodes[*id].name.clone();
     let activations: Vec<ActivationStatistics> = ranges
         .histograms
         .iter()
-        .map(|(id, h)| h.statistics(&graph.nodes[*id].name))
+        .map(|(id, h)| h.statistics(&name(id)))
         .collect();
     let mut agreement = Vec::new();
-    for degree in DEGREES {
-        let Options { margin, rho, .. } = Options::default();
-        let fitted: Result<Vec<Activation>, _> = activations
-            .iter()
-            .map(|s| fit(s, degree, margin, rho))
-            .collect();
-        let tables = ranges
-            .histograms
-            .keys()
-            .copied()
-            .zip(fitted?.iter().map(Table::new))
-            .collect();
+    for degree in DEGREES.into_iter().filter(|_| approximated) {
+        let tables = tables(graph, &ranges, &activations, degree)?;
         let same = same_class(graph, data, &ranges.classes, &tables, &progress)?;
         agreement.push(Agreement {
             degree,
-            same_class: same as f64 / images as f64,
+            same_class: same as f64 / measured as f64,
         });
     }
     progress.finish_and_clear();
@@ -118,21 +129,53 @@ fn measure(
             .to_string_lossy()
             .into_owned(),
         model_hash: model_hash(graph),
-        images,
+        images: measured,
         activations,
-        logits: ranges.logits.into(),
+        values: ranges
+            .values
+            .iter()
+            .map(|(id, &largest)| ValueRange {
+                name: name(id),
+                largest: largest.into(),
+            })
+            .collect(),
+        // An all-zero network still divides by it.
+        logits: f64::from(ranges.logits).max(f64::MIN_POSITIVE.sqrt()),
         agreement,
     };
     calibration
         .validate()
         .map_err(|e| Failure::in_file(model, e))?;
-    Ok(calibration)
+    Ok((calibration, images - measured))
+}
+
+/// The approximation of every activation that has one, at one degree.
+fn tables(
+    graph: &Graph,
+    ranges: &Ranges,
+    activations: &[ActivationStatistics],
+    degree: usize,
+) -> Result<BTreeMap<ValueId, Table>, Failure> {
+    let Options { margin, rho, .. } = Options::default();
+    let mut tables = BTreeMap::new();
+    for (&id, statistics) in ranges.histograms.keys().zip(activations) {
+        let Op::Activation(function) = &graph.nodes[id].op else {
+            continue;
+        };
+        if is_exact(function) {
+            continue;
+        }
+        let fitted = fit(function, statistics, degree, margin, rho)?;
+        tables.extend(Table::new(&fitted).map(|table| (id, table)));
+    }
+    Ok(tables)
 }
 
 /// What one pass over the images gives.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Ranges {
     histograms: BTreeMap<ValueId, Histogram>,
+    values: BTreeMap<ValueId, f32>,
     classes: BTreeMap<usize, usize>,
     logits: f32,
 }
@@ -149,6 +192,10 @@ impl Ranges {
                 },
             );
         }
+        for (id, largest) in other.values {
+            let ours = self.values.entry(id).or_default();
+            *ours = ours.max(largest);
+        }
         self.classes.extend(other.classes);
         self.logits = self.logits.max(other.logits);
         self
@@ -161,24 +208,32 @@ fn ranges(
     images: usize,
     progress: &ProgressBar,
 ) -> Result<Ranges, Failure> {
-    let one = |mut ranges: Ranges, index: usize| {
+    let function = exact(graph);
+    let one = |ranges: Ranges, index: usize| -> Result<Ranges, Failure> {
+        // Only an image that is finite throughout may count.
+        let mut new = Ranges::default();
         let mut finite = true;
         let mut record = |id: ValueId, x: &mut [f32]| {
-            finite &= ranges.histograms.entry(id).or_default().add(x);
-            relu(id, x);
+            finite &= new.histograms.entry(id).or_default().add(x);
+            function(id, x);
         };
-        let logits = run(graph, data, index, &mut record)?;
-        if !finite || logits.iter().any(|l| !l.is_finite()) {
-            return Err(Failure::new(format!(
-                "{}: the model's values on it are not finite",
-                data.name(index)
-            ))
-            .help("check the image and the preprocessing"));
-        }
-        ranges.logits = logits.iter().fold(ranges.logits, |m, l| m.max(l.abs()));
-        ranges.classes.insert(index, class(&logits));
+        let image = data.get(index)?;
+        let mut values = BTreeMap::new();
+        let mut observe = |id: ValueId, x: &[f32]| {
+            let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            values.insert(id, largest);
+        };
+        let logits = evaluate_observed(graph, &image, &mut record, &mut observe)
+            .map_err(|e| Failure::new(format!("{}: {e}", data.name(index))))?;
         progress.inc(1);
-        Ok(ranges)
+        finite &= logits.iter().all(|l| l.is_finite());
+        if !finite {
+            return Ok(ranges);
+        }
+        new.values = values;
+        new.logits = logits.iter().fold(0.0, |m, l| m.max(l.abs()));
+        new.classes.insert(index, class(&logits));
+        Ok(ranges.merge(new))
     };
     (0..images)
         .into_par_iter()
@@ -194,8 +249,12 @@ fn same_class(
     tables: &BTreeMap<ValueId, Table>,
     progress: &ProgressBar,
 ) -> Result<usize, Failure> {
+    let function = exact(graph);
     let one = |(&index, &expected): (&usize, &usize)| {
-        let mut activate = |id: ValueId, x: &mut [f32]| tables[&id].apply(x);
+        let mut activate = |id: ValueId, x: &mut [f32]| match tables.get(&id) {
+            Some(table) => table.apply(x),
+            None => function(id, x),
+        };
         let logits = run(graph, data, index, &mut activate)?;
         progress.inc(1);
         Ok(usize::from(class(&logits) == expected))
@@ -240,17 +299,18 @@ struct Table {
 const STEPS: usize = 1 << 14;
 
 impl Table {
-    fn new(activation: &Activation) -> Self {
-        let at =
-            |i: usize| (2.0 * i as f64 / STEPS as f64 - 1.0) / activation.rho * activation.range;
-        let values = (0..=STEPS)
-            .map(|i| activation.apply(at(i)) as f32)
-            .collect();
-        Self {
-            range: activation.range as f32,
-            rho: activation.rho as f32,
-            values,
-        }
+    /// None for what is no cosine series.
+    fn new(approximation: &Approximation) -> Option<Self> {
+        let Approximation::Fused { range, rho, .. } = approximation else {
+            return None;
+        };
+        let at = |i: usize| (2.0 * i as f64 / STEPS as f64 - 1.0) / rho * range;
+        let values = (0..=STEPS).map(|i| approximation.apply(at(i)) as f32);
+        Some(Self {
+            range: *range as f32,
+            rho: *rho as f32,
+            values: values.collect(),
+        })
     }
 
     fn apply(&self, x: &mut [f32]) {
@@ -273,12 +333,12 @@ mod tests {
     #[test]
     fn table_is_the_activation() {
         let coefficients = (0..64).map(|k| 0.4 / (1.0 + f64::from(k * k))).collect();
-        let activation = Activation {
+        let activation = Approximation::Fused {
             range: 7.0,
             rho: 0.92,
             coefficients,
         };
-        let table = Table::new(&activation);
+        let table = Table::new(&activation).unwrap();
         for i in 0..1000 {
             let x = -30.0 + 0.06 * i as f32;
             let mut got = [x];

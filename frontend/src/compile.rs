@@ -1,25 +1,32 @@
 //! `hecc compile`: a model and its calibration to a plan.
 
-use crate::args::Compile;
+use crate::args::{Activation, Compile, Placement};
 use crate::failure::Failure;
 use crate::files;
-use crate::import::import;
-use crate::model_hash::model_hash;
+use crate::model::load;
+use crate::model_hash::{model_hash, same_model};
 use crate::summary::{Summary, bytes};
 use hecc_ir::calibration::Calibration;
+use hecc_ir::costs::CostTable;
 use hecc_ir::nn::Graph;
-use hecc_passes::{Lowered, Options, lower};
+use hecc_passes::choose_parameters::Constraints;
+use hecc_passes::report::Report;
+use hecc_passes::{Lowered, Mode, Options, Ways, lower};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Largest calibration read, in bytes.
 const LIMIT: u64 = 256 << 20;
 
+/// Candidates that are emitted before a demand on memory or keys counts as impossible.
+const MAX_ATTEMPTS: usize = 12;
+
 /// Runs the command.
 pub fn compile(args: &Compile) -> Result<(), Failure> {
     let begun = Instant::now();
-    let graph = import(&args.model)?;
-    let calibration = calibration(args, &graph)?;
+    let (folded, imported) = load(&args.model, args.maxpool)?;
+    let graph = &folded.graph;
+    let calibration = calibration(args, graph)?;
     let (input, output) = (
         graph.nodes[graph.input].shape,
         graph.nodes[graph.output].shape,
@@ -32,28 +39,45 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     )?;
     let plain = described.is_none();
     let preprocess = described.unwrap_or_else(|| files::plain_preprocess(input));
-    let options = Options {
-        degree: args.degree,
-        tolerance: args.tolerance,
-        insecure_ring: args.ring,
-        allow_insecure: args.allow_insecure,
-        ..Options::default()
-    };
+    let options = options(args)?;
     let mut dumps: Vec<(String, String)> = Vec::new();
-    let lowered = lower(graph, &calibration, &options, &mut |name, text| {
-        if args.dump_ir.is_some() {
-            dumps.push((name.to_string(), text.to_string()));
-        }
-    })?;
-    let Lowered {
-        program,
-        parameters,
-        allow_insecure,
-        ..
-    } = lowered;
     let name = args.model.file_name().unwrap_or_default().to_string_lossy();
-    let plan = hecc_backend::emit(program, parameters, allow_insecure, &name, preprocess)
-        .map_err(|e| Failure::in_file(&args.model, e))?;
+    let mut attempts = 0;
+    let mut emitted = None;
+    let mut accept = |lowered: Lowered| -> Result<(), String> {
+        attempts += 1;
+        if attempts > MAX_ATTEMPTS {
+            return Err("not tried, after a dozen faster ones".to_string());
+        }
+        let plan = hecc_backend::emit(
+            lowered.program,
+            lowered.parameters,
+            args.security,
+            args.allow_insecure,
+            &name,
+            preprocess.clone(),
+            &options.costs,
+        )
+        .map_err(|e| e.to_string())?;
+        within("memory", plan.prediction.peak_bytes, args.max_memory)?;
+        within("server key", plan.prediction.key_bytes, args.max_key_bytes)?;
+        emitted = Some((plan, lowered.report));
+        Ok(())
+    };
+    lower(
+        &folded,
+        &calibration,
+        &options,
+        &mut |name, text| {
+            if args.dump_ir.is_some() {
+                dumps.push((name.to_string(), text.to_string()));
+            }
+        },
+        &mut accept,
+    )?;
+    let Some((plan, report)) = emitted else {
+        return Err(Failure::in_file(&args.model, "no plan came out; please report this"));
+    };
     let encoded = plan.to_bytes();
     if let Some(folder) = &args.dump_ir {
         write_dumps(folder, &dumps)?;
@@ -61,19 +85,23 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     files::write(&args.output, &encoded)?;
     let summary = Summary::new(&plan, encoded.len() as u64);
     if args.json {
+        let both = serde_json::json!({ "plan": summary, "choices": report });
         println!(
             "{}",
-            serde_json::to_string_pretty(&summary)
-                .map_err(|e| Failure::in_file(&args.output, e))?
+            serde_json::to_string_pretty(&both).map_err(|e| Failure::in_file(&args.output, e))?
         );
     } else {
         print!("{}", summary.text());
+        println!("{:<12} {}", "placement", comparison(&report));
         let seconds = begun.elapsed().as_secs_f64();
         println!(
             "compiled in {seconds:.1} s, {} written to {}",
             bytes(encoded.len() as u64),
             args.output.display()
         );
+    }
+    for note in imported.notes {
+        eprintln!("note: {note}");
     }
     if plain {
         eprintln!(
@@ -82,6 +110,70 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+fn options(args: &Compile) -> Result<Options, Failure> {
+    let costs = match &args.costs {
+        None => CostTable::reference().clone(),
+        Some(path) => {
+            let help = "measure this machine: hecc-run bench -o costs.json";
+            let text = String::from_utf8(files::read(path, LIMIT)?)
+                .map_err(|_| Failure::in_file(path, "is no cost table").help(help))?;
+            CostTable::from_json(&text).map_err(|e| Failure::in_file(path, e).help(help))?
+        }
+    };
+    Ok(Options {
+        degree: args.degree,
+        tolerance: args.tolerance,
+        ways: match args.activation {
+            Activation::Any => Ways::Any,
+            Activation::Fused => Ways::Fused,
+            Activation::Levelled => Ways::Levelled,
+            Activation::Composite => Ways::Composite(args.composite.clone()),
+        },
+        mode: match args.placement {
+            Placement::Exact => Mode::Exact,
+            Placement::Greedy => Mode::Greedy,
+            Placement::Always => Mode::Always,
+        },
+        constraints: Constraints {
+            ring: args.ring,
+            security: args.security,
+            precision: args.precision,
+            allow_insecure: args.allow_insecure,
+        },
+        costs,
+        ..Options::default()
+    })
+}
+
+/// Refuses what exceeds a limit, and says by how much.
+fn within(what: &str, needed: u64, limit: Option<u64>) -> Result<(), String> {
+    match limit {
+        Some(limit) if needed > limit => Err(format!(
+            "the {what} takes {}, {} over the limit of {}",
+            bytes(needed),
+            bytes(needed - limit),
+            bytes(limit)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Predicted seconds of the placements.
+fn comparison(report: &Report) -> String {
+    let seconds = |s: Option<f64>| s.map_or("impossible".to_string(), |s| format!("{s:.1} s"));
+    let proof = match report.candidates.first() {
+        Some(best) if best.optimal => "proven the fastest".to_string(),
+        Some(best) => format!("the fastest takes at least {:.1} s", best.bound),
+        None => String::new(),
+    };
+    format!(
+        "{} ({proof}); as late as possible {}, before every activation {}",
+        seconds(report.comparison.chosen),
+        seconds(report.comparison.greedy),
+        seconds(report.comparison.always)
+    )
 }
 
 /// The calibration given, else the one beside the model; checked against the model.
@@ -110,7 +202,7 @@ fn calibration(args: &Compile, graph: &Graph) -> Result<Calibration, Failure> {
         .validate()
         .map_err(|e| Failure::in_file(&path, e).help(format!("measure again: {command}")))?;
     let hash = model_hash(graph);
-    if calibration.model_hash != hash {
+    if !same_model(&calibration.model_hash, &hash) {
         return Err(Failure::in_file(
             &path,
             format!(

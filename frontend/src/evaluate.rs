@@ -4,12 +4,12 @@ use crate::args::Evaluate;
 use crate::calibrate::class;
 use crate::failure::Failure;
 use crate::files;
-use crate::import::import;
 use crate::inspect::load;
+use crate::model;
 use crate::progress::bar;
 use hecc_images::{Dataset, Values, read_npy};
 use hecc_ir::nn::{Graph, Shape};
-use hecc_ir::nn_eval::{self, relu};
+use hecc_ir::nn_eval;
 use hecc_ir::plan::Plan;
 use rayon::prelude::*;
 use std::path::Path;
@@ -21,6 +21,8 @@ const LIMIT: u64 = 1 << 28;
 #[derive(Debug, serde::Serialize)]
 struct Report {
     images: usize,
+    /// Images left out because the model's own values are not finite.
+    divergent: usize,
     /// Share of images whose class the plan finds.
     plan_accuracy: Option<f64>,
     /// Share of images whose class the model finds in f32.
@@ -42,7 +44,8 @@ struct Outcome {
 /// Runs the command.
 pub fn evaluate(args: &Evaluate) -> Result<(), Failure> {
     let (plan, _) = load(&args.plan)?;
-    let graph = args.onnx.as_deref().map(import).transpose()?;
+    let folded = args.onnx.as_deref().map(|onnx| model::load(onnx, args.maxpool));
+    let graph = folded.transpose()?.map(|(folded, _)| folded.graph);
     let input = plan.program.nodes[0].layout.shape;
     if let (Some(graph), Some(onnx)) = (&graph, &args.onnx) {
         check_same(&plan, input, graph, onnx)?;
@@ -62,11 +65,18 @@ pub fn evaluate(args: &Evaluate) -> Result<(), Failure> {
         progress.inc(1);
         outcome
     };
-    let outcomes: Vec<Outcome> = (0..images)
+    let outcomes: Vec<Option<Outcome>> = (0..images)
         .into_par_iter()
         .map(one)
         .collect::<Result<_, _>>()?;
     progress.finish_and_clear();
+    if outcomes.iter().all(Option::is_none) {
+        return Err(Failure::in_file(
+            &args.data,
+            "the model's values are not finite on any of the images",
+        )
+        .help("check the images and the preprocessing"));
+    }
     let report = report(&outcomes, labels.as_deref(), graph.is_some());
     if args.json {
         println!(
@@ -103,7 +113,7 @@ fn outcome(
     graph: Option<&Graph>,
     data: &Dataset,
     index: usize,
-) -> Result<Outcome, Failure> {
+) -> Result<Option<Outcome>, Failure> {
     let image = data.get(index)?;
     let failed = |e: &dyn std::fmt::Display| Failure::new(format!("{}: {e}", data.name(index)));
     let wide: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
@@ -115,7 +125,11 @@ fn outcome(
         spread: (f64::INFINITY, f64::NEG_INFINITY),
     };
     if let Some(graph) = graph {
-        let expected = nn_eval::evaluate(graph, &image, &mut relu).map_err(|e| failed(&e))?;
+        let expected = nn_eval::evaluate(graph, &image, &mut nn_eval::exact(graph))
+            .map_err(|e| failed(&e))?;
+        if expected.iter().any(|v| !v.is_finite()) {
+            return Ok(None);
+        }
         outcome.model = Some(class(&expected));
         for (got, expected) in logits.iter().zip(expected) {
             let expected = f64::from(expected);
@@ -126,21 +140,21 @@ fn outcome(
             );
         }
     }
-    Ok(outcome)
+    Ok(Some(outcome))
 }
 
-fn report(outcomes: &[Outcome], labels: Option<&[usize]>, compared: bool) -> Report {
+fn report(all: &[Option<Outcome>], labels: Option<&[usize]>, compared: bool) -> Report {
+    let outcomes: Vec<&Outcome> = all.iter().flatten().collect();
+    let labels = labels.map(|labels| {
+        let kept = all.iter().zip(labels).filter(|(outcome, _)| outcome.is_some());
+        kept.map(|(_, label)| *label).collect::<Vec<_>>()
+    });
     let images = outcomes.len();
     let share = |count: usize| count as f64 / images as f64;
     let accuracy = |of: &dyn Fn(&Outcome) -> Option<usize>| {
-        labels.map(|labels| {
-            share(
-                outcomes
-                    .iter()
-                    .zip(labels)
-                    .filter(|(o, l)| of(o) == Some(**l))
-                    .count(),
-            )
+        labels.as_ref().map(|labels| {
+            let right = outcomes.iter().zip(labels).filter(|(o, l)| of(o) == Some(**l));
+            share(right.count())
         })
     };
     let spread = outcomes
@@ -151,6 +165,7 @@ fn report(outcomes: &[Outcome], labels: Option<&[usize]>, compared: bool) -> Rep
     let error = outcomes.iter().fold(0.0, |m: f64, o| m.max(o.error));
     Report {
         images,
+        divergent: all.len() - images,
         plan_accuracy: accuracy(&|o| Some(o.plan)),
         model_accuracy: accuracy(&|o| o.model).filter(|_| compared),
         agreement: compared
@@ -171,12 +186,15 @@ impl Report {
         line("accuracy, model in f32", self.model_accuracy);
         line("same class", self.agreement);
         line("largest error / spread", self.largest_error);
+        if self.divergent > 0 {
+            out += &format!("left out, not finite       {}\n", self.divergent);
+        }
         out
     }
 }
 
 /// Classes of the first `images` images: an array of integers, or one byte each.
-fn labels(path: &Path, images: usize) -> Result<Vec<usize>, Failure> {
+pub fn labels(path: &Path, images: usize) -> Result<Vec<usize>, Failure> {
     let npy = path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("npy"));

@@ -2,6 +2,7 @@
 
 mod args;
 mod calibrate;
+mod check;
 mod compile;
 mod evaluate;
 mod failure;
@@ -9,8 +10,10 @@ mod files;
 mod histogram;
 pub mod import;
 mod inspect;
+mod model;
 mod model_hash;
 mod progress;
+mod simulate;
 mod summary;
 
 pub use model_hash::model_hash;
@@ -52,10 +55,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(args: &Args) -> Result<(), failure::Failure> {
     match &args.command {
+        Command::Check(args) => check::check(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
         Command::Compile(args) => compile::compile(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Evaluate(args) => evaluate::evaluate(args),
+        Command::Simulate(args) => simulate::simulate(args),
     }
 }
 

@@ -1,14 +1,11 @@
 //! What a plan needs and promises, for people and as JSON.
 
-use hecc_ir::linear::baby_giant;
-use hecc_ir::params::{Parameters, Transform};
+use hecc_ir::costs::MapCounts;
+use hecc_ir::params::Transform;
 use hecc_ir::plan::{KeyCertificate, Plan};
-use hecc_ir::program::{Node, Op};
+use hecc_ir::program::Op;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-
-/// Bytes of a residue.
-const WORD: u64 = 8;
 
 /// Everything `hecc inspect` shows.
 #[derive(Debug, serde::Serialize)]
@@ -25,13 +22,17 @@ pub struct Summary {
     pub limbs: usize,
     /// log2(QP).
     pub log_qp: f64,
-    /// Compiled with `--allow-insecure` and below 128 bits.
+    /// Bits of security the plan was compiled for.
+    pub target_security: u32,
+    /// Some key is worth less.
     pub insecure: bool,
     /// Every kind of key.
     pub security: Vec<KeyCertificate>,
-    /// Bootstraps, each with an activation inside.
+    /// Bootstraps, each of one ciphertext.
     pub bootstraps: usize,
-    /// Degree of the activation polynomials, the largest.
+    /// How many of them only refresh.
+    pub plain_bootstraps: usize,
+    /// Degree of the polynomials, the largest.
     pub degree: usize,
     /// Rotations of one evaluation.
     pub rotations: usize,
@@ -41,8 +42,14 @@ pub struct Summary {
     pub key_bytes: u64,
     /// Estimate for the server.
     pub peak_memory_bytes: u64,
-    /// Two threads of the reference machine.
+    /// Of one evaluation, once keys are loaded.
     pub predicted_seconds: f64,
+    /// Part of it that encodes the bootstraps' transforms.
+    pub predicted_setup: f64,
+    /// Threads of the prediction.
+    pub threads: usize,
+    /// Machine of the prediction.
+    pub machine: String,
     /// Class names.
     pub classes: Vec<String>,
     /// In execution order.
@@ -58,8 +65,14 @@ pub struct Layer {
     pub operation: &'static str,
     /// Its name.
     pub name: String,
+    /// The function it stands for, for activations.
+    pub function: Option<&'static str>,
+    /// Degree of its polynomial.
+    pub degree: Option<usize>,
     /// Shape of the tensor.
     pub shape: String,
+    /// Ciphertexts.
+    pub parts: usize,
     /// Spatial gap, copies and twist of the layout.
     pub layout: String,
     /// Level of the result.
@@ -68,67 +81,72 @@ pub struct Layer {
     pub diagonals: usize,
     /// Rotations.
     pub rotations: usize,
+    /// Predicted.
+    pub seconds: f64,
 }
 
 impl Summary {
     /// Of a checked plan of `plan_bytes` bytes.
     pub fn new(plan: &Plan, plan_bytes: u64) -> Self {
         let parameters = &plan.parameters;
-        let (mut bootstrap_rotations, mut working, mut matrices) = (0, 0, 0);
-        for Transform {
-            offsets,
-            giant,
-            level,
-        } in parameters.bootstrap_transforms()
-        {
-            let (babies, giants) = steps(&offsets, giant);
-            bootstrap_rotations += babies + giants;
-            matrices += offsets.len() as u64 * polynomial(parameters, level);
-            working = working.max(2 * (babies as u64 + 1) * polynomial(parameters, level));
-        }
+        let bootstrap_rotations: usize = parameters
+            .bootstrap_transforms()
+            .iter()
+            .map(transform_rotations)
+            .sum();
         let mut layers = Vec::new();
-        let (mut bootstraps, mut degree) = (0, 0);
+        let (mut bootstraps, mut plain, mut degree) = (0, 0, 0);
         for (value, node) in plan.program.nodes.iter().enumerate() {
             let (mut diagonals, mut rotations) = (0, 0);
+            let l = &node.layout;
+            let mut own = None;
             let operation = match &node.op {
                 Op::Input => "input",
                 Op::MulConst { .. } => "scale",
                 Op::Add { .. } => "add",
+                Op::Mul { x, y } if x == y => "square",
+                Op::Mul { .. } => "multiply",
+                Op::Polynomial { coefficients, .. } => {
+                    own = Some(coefficients.len().saturating_sub(1));
+                    "polynomial"
+                }
                 Op::Activate { coefficients, .. } => {
-                    bootstraps += 1;
-                    degree = degree.max(coefficients.len().saturating_sub(1));
-                    rotations = bootstrap_rotations;
-                    "activate"
+                    own = Some(coefficients.len().saturating_sub(1));
+                    bootstraps += l.parts;
+                    rotations = l.parts * bootstrap_rotations;
+                    let refresh = node.target.as_ref().is_some_and(|t| t.function.is_none());
+                    plain += if refresh { l.parts } else { 0 };
+                    if refresh { "bootstrap" } else { "activate" }
                 }
                 Op::Linear { x, map } => {
                     let map = &plan.program.maps[*map];
-                    let from = &plan.program.nodes[*x];
+                    let from = &plan.program.nodes[*x].layout;
                     // A checked plan's maps fit their layouts.
-                    if let Ok(offsets) = map.offsets(&from.layout, &node.layout) {
-                        let (babies, giants) = steps(&offsets.offsets, map.giant);
-                        diagonals = offsets.offsets.len();
-                        rotations = babies + giants + offsets.folds.len();
-                        working = working
-                            .max(2 * (babies as u64 + 1) * polynomial(parameters, from.level));
+                    if let Ok(offsets) = map.offsets(from, l) {
+                        let counts = MapCounts::of(&offsets, map.giant, from.parts, l.parts);
+                        diagonals = counts.diagonals;
+                        rotations = counts.babies + counts.giants + counts.folds;
                     }
                     "linear"
                 }
             };
-            let l = &node.layout;
+            degree = degree.max(own.unwrap_or(0));
+            let function = node.target.as_ref().and_then(|t| t.function.as_ref());
             layers.push(Layer {
                 value: format!("v{value}"),
                 operation,
                 name: node.name.clone(),
+                function: function.map(|f| f.name()),
+                degree: own,
                 shape: l.shape.to_string(),
+                parts: l.parts,
                 layout: format!("gap {} copies {} twist {}", l.gap, l.copies, l.twist),
                 level: node.level,
                 diagonals,
                 rotations,
+                seconds: plan.prediction.nodes.get(value).copied().unwrap_or(0.0),
             });
         }
-        let (key_bytes, key_memory) = key_bytes(plan);
-        // Where one change of twist follows another, the transforms of both are in memory.
-        let matrices = twists(plan).min(2) as u64 * matrices;
         Self {
             model: plan.model.clone(),
             plan_bytes,
@@ -136,15 +154,20 @@ impl Summary {
             log_n: parameters.log_n,
             limbs: parameters.q.len(),
             log_qp: parameters.log_qp(parameters.top()),
+            target_security: plan.target_security,
             insecure: plan.insecure,
             security: plan.certificate.clone(),
             bootstraps,
+            plain_bootstraps: plain,
             degree,
             rotations: layers.iter().map(|l| l.rotations).sum(),
             rotation_keys: plan.keys.rotations.len(),
-            key_bytes,
-            peak_memory_bytes: key_memory + matrices + working,
-            predicted_seconds: plan.predicted_seconds,
+            key_bytes: plan.prediction.key_bytes,
+            peak_memory_bytes: plan.prediction.peak_bytes,
+            predicted_seconds: plan.prediction.seconds(),
+            predicted_setup: plan.prediction.setup,
+            threads: plan.prediction.threads,
+            machine: plan.prediction.machine.clone(),
             classes: plan.preprocess.classes.clone(),
             layers,
         }
@@ -184,8 +207,8 @@ impl Summary {
         line(
             "bootstraps",
             format!(
-                "{}, each with an activation of degree {} or less",
-                self.bootstraps, self.degree
+                "{}, {} of them plain; polynomials of degree {} or less",
+                self.bootstraps, self.plain_bootstraps, self.degree
             ),
         );
         line(
@@ -197,8 +220,8 @@ impl Summary {
         line(
             "time",
             format!(
-                "about {:.1} s predicted on two threads of the reference machine",
-                self.predicted_seconds
+                "about {:.1} s predicted, {:.1} s of it setting up bootstraps ({} threads, {})",
+                self.predicted_seconds, self.predicted_setup, self.threads, self.machine
             ),
         );
         out
@@ -216,78 +239,36 @@ impl Summary {
             .clamp(4, 40);
         let _ = writeln!(
             out,
-            "{:<5} {:<9} {:<width$} {:>10} {:>5} {:>9} {:>9}  layout",
-            "value", "operation", "name", "shape", "level", "diagonals", "rotations"
+            "{:<5} {:<10} {:<width$} {:>10} {:>5} {:>5} {:>9} {:>9} {:>7}  layout",
+            "value", "operation", "name", "shape", "parts", "level", "diagonals", "rotations", "ms"
         );
         for l in &self.layers {
             let name: String = l.name.chars().take(width).collect();
             let _ = writeln!(
                 out,
-                "{:<5} {:<9} {name:<width$} {:>10} {:>5} {:>9} {:>9}  {}",
-                l.value, l.operation, l.shape, l.level, l.diagonals, l.rotations, l.layout
+                "{:<5} {:<10} {name:<width$} {:>10} {:>5} {:>5} {:>9} {:>9} {:>7.1}  {}",
+                l.value,
+                l.operation,
+                l.shape,
+                l.parts,
+                l.level,
+                l.diagonals,
+                l.rotations,
+                1e3 * l.seconds,
+                l.layout
             );
         }
         out
     }
 }
 
-/// Bytes of one polynomial at `level`, special primes included.
-fn polynomial(parameters: &Parameters, level: usize) -> u64 {
-    ((level + 1 + parameters.p.len()) as u64 * WORD) << parameters.log_n
-}
-
-/// Bytes of a switching key on disk: residues packed to the bits of their primes, a polynomial per
-/// digit; the other half is a seed.
-fn packed_key(parameters: &Parameters, level: usize, specials: usize, digits: usize) -> u64 {
-    let primes = parameters.q[..=level]
-        .iter()
-        .chain(&parameters.p[..specials]);
-    let bits: u64 = primes.map(|p| u64::from(p.ilog2()) + 1).sum();
-    digits as u64 * (bits << parameters.log_n) / 8
-}
-
-/// Bytes of all keys: on disk, and in memory, where nothing is packed and seeds are expanded.
-fn key_bytes(plan: &Plan) -> (u64, u64) {
-    let p = &plan.parameters;
-    let levels = plan.keys.rotations.iter().map(|r| r.level);
-    let products = plan
-        .keys
-        .relinearisation
-        .iter()
-        .chain(&plan.keys.conjugation);
-    let back = plan.keys.encapsulation.then(|| p.top());
-    let (mut disk, mut memory) = (0, 0);
-    for level in levels.chain(products.copied()).chain(back) {
-        let digits = (level + 1).div_ceil(p.digit);
-        disk += packed_key(p, level, p.p.len(), digits);
-        memory += 2 * digits as u64 * polynomial(p, level);
-    }
-    // Into the sparse secret, at q0 and one special prime.
-    if plan.keys.encapsulation {
-        disk += packed_key(p, 0, 1, 1);
-    }
-    (disk, memory)
-}
-
-/// Changes of twist that activations make; each has transforms of its own.
-fn twists(plan: &Plan) -> usize {
-    let nodes = &plan.program.nodes;
-    let turn = |node: &Node| match node.op {
-        Op::Activate { x, .. } => {
-            let from = &nodes[x].layout;
-            let by = (from.twist + from.stride() - node.layout.twist) % from.stride();
-            Some((if by == 0 { 0 } else { from.stride() }, by))
-        }
-        Op::Input | Op::Linear { .. } | Op::MulConst { .. } | Op::Add { .. } => None,
-    };
-    nodes.iter().filter_map(turn).collect::<BTreeSet<_>>().len()
-}
-
 /// Rotations of a transform: baby and giant steps other than 0.
-fn steps(offsets: &BTreeSet<usize>, giant: usize) -> (usize, usize) {
-    let (babies, giants) = baby_giant(offsets, giant);
-    let count = |set: BTreeSet<usize>| set.iter().filter(|&&s| s != 0).count();
-    (count(babies), count(giants))
+fn transform_rotations(transform: &Transform) -> usize {
+    let count = |steps: BTreeSet<usize>| steps.iter().filter(|&&s| s != 0).count();
+    let giant = transform.giant;
+    let babies = transform.offsets.iter().map(|d| d % giant).collect();
+    let giants = transform.offsets.iter().map(|d| d - d % giant).collect();
+    count(babies) + count(giants)
 }
 
 fn weights(plan: &Plan) -> usize {

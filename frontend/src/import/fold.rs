@@ -205,7 +205,7 @@ fn infer(model: &mut InferenceModel, id: usize) -> tract_onnx::prelude::TractRes
     let op = &mut model.node_mut(id).op;
     let (_, inferred, _) = op.infer(inputs.iter().collect(), outputs.iter().collect(), tvec!())?;
     let fact = inferred.into_iter().next().unwrap_or_default();
-    model.set_outlet_fact(tract_onnx::prelude::OutletId::new(id, 0), fact.clone())?;
+    model.set_outlet_fact(OutletId::new(id, 0), fact.clone())?;
     Ok(fact)
 }
 

@@ -113,7 +113,6 @@ fn errors_name_what_is_wrong() {
     );
     one("MatMul", &["x", "x"], &[], vec![], &["(MatMul)", "constant matrix"]);
     one("Erf", &["x"], &[], vec![], &["(Erf)", "Gelu"]);
-    one("Cos", &["x"], &[], vec![], &["(Cos)", "cosine series"]);
     one("Softsign", &["x"], &[], vec![], &["Softsign", "use one of Relu"]);
     one("LSTM", &["x"], &[], vec![], &["LSTM", "feed-forward"]);
     one(

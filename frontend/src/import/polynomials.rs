@@ -246,13 +246,15 @@ fn cosine_series(raw: &Raw, id: Id, cosine: Id, row: &[f64]) -> Option<Form> {
     } else {
         rho_of(range).min(1.0)
     };
-    let coefficients = row[..=degree(row).max(1)].iter().map(|c| c / range).collect();
+    // Every number of the file is a float32, and so was the approximation it spells out.
+    let single = |v: f64| f64::from(v as f32);
+    let coefficients = row[..=degree(row).max(1)].iter().map(|c| single(c / range)).collect();
     Some(Form::Cosine {
         of,
         shift,
         approximation: Approximation::Fused {
-            range,
-            rho,
+            range: single(range),
+            rho: single(rho),
             coefficients,
         },
     })
