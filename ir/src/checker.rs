@@ -282,14 +282,14 @@ fn check_node(plan: &Plan, value: usize, needed: &mut Needed) -> Result<(), Stri
             fits(x.scale, b.stc.len())?;
             let degree = degree_of(coefficients)?;
             let above = b.cts.len() + levels_of(b.cos_degree) + b.double_angles as usize;
-            let lowest = node.level + above + levels_of(degree);
-            if lowest > q.len() - 1 {
-                let (level, top) = (node.level, q.len() - 1);
+            let (start, top) = (node.level + above + levels_of(degree), q.len() - 1);
+            if start > top {
+                let level = node.level;
                 return Err(format!(
-                    "the level is {level}, which takes {lowest} levels of {top}"
+                    "a result at level {level} needs a chain up to {start}, the top is {top}"
                 ));
             }
-            if *rho <= 0.0 || *rho > 1.0 {
+            if !(*rho > 0.0 && *rho <= 1.0) {
                 return Err(format!("rho {rho}"));
             }
             needed.bootstrap = true;
@@ -559,7 +559,7 @@ fn check_prediction(prediction: &Prediction, nodes: usize) -> Result<(), String>
 mod tests {
     use super::*;
     use crate::plan::RotationKey;
-    use crate::testing::residual_plan;
+    use crate::testing::{levelled_plan, residual_plan};
 
     #[test]
     fn every_tampering_is_found() {
@@ -574,7 +574,7 @@ mod tests {
         refused(|p| p.program.nodes.clear(), "0 nodes");
         refused(
             |p| p.program.nodes[1].level = 3,
-            "v1 (node1): the level is 4, expected 3",
+            "v1 (node1): an operand at level 3, expected 4 at least",
         );
         refused(|p| p.program.nodes[1].scale *= 1e-7, "constants at a scale");
         refused(|p| p.program.nodes[2].scale = f64::NAN, "scale NaN");
@@ -584,7 +584,7 @@ mod tests {
         );
         refused(
             |p| p.program.nodes[2].level = 4,
-            "the level is 4, expected 3",
+            "a result at level 4 needs a chain up to 19, the top is 18",
         );
         refused(|p| p.program.nodes[2].layout.twist = 63, "in blocks of");
         refused(|p| p.program.nodes[3].unit = 5.5, "the gain is");
@@ -598,6 +598,10 @@ mod tests {
         refused(
             |p| p.program.nodes[5].op = Op::Add { x: 3, y: 9 },
             "uses v9 before",
+        );
+        refused(
+            |p| p.program.nodes[1].level = 1,
+            "v2 (node2): an operand at level 1, expected 2 at least",
         );
         refused(
             |p| p.program.nodes[5].op = Op::Add { x: 3, y: 2 },
@@ -614,10 +618,10 @@ mod tests {
         refused(
             |p| {
                 if let Op::Activate { coefficients, .. } = &mut p.program.nodes[2].op {
-                    coefficients.truncate(8)
+                    coefficients.extend([0.5; 16])
                 }
             },
-            "the level is 3, expected 4",
+            "needs a chain up to 19",
         );
         refused(
             |p| {
@@ -662,6 +666,8 @@ mod tests {
             |p| p.certificate.push(p.certificate[0].clone()),
             "does not have",
         );
+        refused(|p| p.target_security = 100, "a target of 100 bits");
+        refused(|p| p.parameters.bootstrap = None, "without a bootstrap");
         refused(|p| p.preprocess.width = 9, "8x9");
         refused(|p| p.preprocess.std[1] = 0.0, "deviations");
         refused(
@@ -673,5 +679,72 @@ mod tests {
         refused(|p| p.prediction.nodes[3] = -1.0, "-1 seconds");
         refused(|p| p.prediction.setup = f64::NAN, "NaN seconds");
         refused(|p| p.prediction.nodes.truncate(3), "for 3 nodes of 18");
+    }
+
+    #[test]
+    fn every_tampering_is_found_without_bootstraps() {
+        check(&levelled_plan()).unwrap();
+        let refused = |edit: fn(&mut Plan), expect: &str| {
+            let mut plan = levelled_plan();
+            edit(&mut plan);
+            let message = check(&plan).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}, expected {expect}");
+        };
+        refused(|p| p.program.nodes[2].level = 7, "expected 8 at least");
+        refused(|p| p.program.nodes[2].unit = 17.0, "the unit is 17");
+        refused(|p| p.program.nodes[2].scale *= 1.0 + 1e-8, "the scale is");
+        refused(
+            |p| p.program.nodes[2].op = Op::Mul { x: 1, y: 0 },
+            "it changes the layout",
+        );
+        refused(
+            |p| p.program.nodes[4].level = 4,
+            "an operand at level 5, expected 6",
+        );
+        refused(
+            |p| p.program.nodes[3].scale /= 2f64.powi(11),
+            "powers at a scale of only",
+        );
+        refused(
+            |p| p.program.nodes[3].scale *= 2f64.powi(80),
+            "a scale of 2^190.0 in",
+        );
+        refused(
+            |p| {
+                let coefficients = vec![f64::NAN; 3];
+                p.program.nodes[4].op = Op::Polynomial { x: 3, coefficients };
+            },
+            "3 coefficients",
+        );
+        refused(
+            |p| p.program.nodes[5].target.as_mut().unwrap().x = 9,
+            "a function of v9",
+        );
+        refused(
+            |p| p.program.nodes[5].target.as_mut().unwrap().x = 0,
+            "a function of v0",
+        );
+        refused(
+            |p| {
+                p.program.nodes[5].target.as_mut().unwrap().function = Some(Function::Polynomial {
+                    coefficients: vec![vec![]],
+                })
+            },
+            "stands for 1 polynomials",
+        );
+        refused(|p| p.keys.relinearisation = Some(6), "expected Some(7)");
+        refused(|p| p.keys.relinearisation = None, "relinearisation None");
+        refused(|p| p.keys.conjugation = Some(7), "conjugation Some(7)");
+        refused(|p| p.keys.encapsulation = true, "encapsulation true");
+        refused(|p| p.keys.rotations[0].level -= 1, "the first wrong one");
+        refused(|p| p.insecure = false, "bits of 192, insecure is false");
+        // A polynomial's first product is as high as its operand is taken.
+        refused(
+            |p| {
+                p.program.nodes[2].op = Op::MulConst { x: 1, factor: 0.25 };
+                p.program.nodes[2].scale = p.program.nodes[1].scale;
+            },
+            "expected Some(5)",
+        );
     }
 }

@@ -167,7 +167,7 @@ impl Parameters {
                     format!("{} groups of coefficients-to-slots", levels.cts_groups)
                 })?;
                 let shape = Bootstrap::of(log_n, levels.cts_groups);
-                lengths.push((shape.stc.len() + count, bits));
+                lengths.push((shape.stc.len().saturating_add(count), bits));
                 lengths.push(levels.p);
                 lengths.push((shape.upper(), levels.cosine));
                 Some(shape)
@@ -453,6 +453,59 @@ mod tests {
         check(16, 63, 20, 1327.0);
         check(12, 15, 18, 827.0);
         check(11, 15, 18, 827.0);
+    }
+
+    #[test]
+    fn chains_have_their_levels() {
+        let quad = Chain {
+            log_n: 16,
+            bottom: 44,
+            levelled: (39, 34),
+            bootstrap: None,
+            special: (7, 50),
+            digit: 7,
+        };
+        let p = Parameters::from_chain(&quad).unwrap();
+        assert_eq!(
+            (p.top(), p.levelled_top(), p.scale()),
+            (39, 39, 34f64.exp2())
+        );
+        assert_eq!(
+            (
+                p.activation_in(),
+                p.activation_out(1),
+                p.bootstrap_products()
+            ),
+            (None, None, None)
+        );
+        assert!(p.bootstrap_transforms().is_empty() && p.bootstrap_rotations().is_empty());
+        let found = p.log_qp(p.top());
+        assert!(found <= 1720.0 && found > 1719.9, "{found}");
+
+        // Four further levels between the linear map and P: they are where results stand.
+        let mut fused = Chain::fused(16, 15, 3);
+        fused.levelled.0 += 4;
+        let p = Parameters::from_chain(&fused).unwrap();
+        assert_eq!(
+            (p.activation_in(), p.activation_out(15)),
+            (Some(2), Some(7))
+        );
+        assert_eq!((p.activation_out(3), p.levelled_top()), (Some(9), 7));
+        assert_eq!(p.top(), Parameters::fused(16, 15).top() + 4);
+        assert_eq!(p.scale(), 35f64.exp2());
+
+        let refused = |edit: fn(&mut Chain), expect: &str| {
+            let mut chain = Chain::fused(12, 15, 3);
+            edit(&mut chain);
+            let message = Parameters::from_chain(&chain).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        refused(|c| c.log_n = 60, "2^60");
+        refused(|c| c.levelled = (60, 20), "primes of");
+        refused(|c| c.levelled.0 = usize::MAX, "up to 64 of 20 to 50 bits");
+        refused(|c| c.special.1 = 51, "up to 64 of 20 to 50 bits");
+        refused(|c| c.special.1 = 40, "exceeds the special primes");
+        refused(|c| c.bootstrap.as_mut().unwrap().cts_groups = 0, "0 groups");
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Random, residual_plan};
+    use crate::testing::{Random, levelled_plan, linear_samples, residual_plan};
 
     /// The file for a body, with a hash that fits.
     fn sealed(body: &[u8]) -> Vec<u8> {
@@ -131,10 +131,21 @@ mod tests {
 
     #[test]
     fn a_plan_survives_its_bytes() {
-        let plan = residual_plan();
-        let bytes = plan.to_bytes();
-        assert_eq!(Plan::from_bytes(&bytes).unwrap(), plan);
-        assert_eq!(plan.id(), *blake3::hash(&bytes).as_bytes());
+        let mut every_stage = levelled_plan();
+        let samples = linear_samples(&mut Random::new(7));
+        every_stage.program.maps[3].stages = samples.into_iter().map(|(stage, _)| stage).collect();
+        for plan in [residual_plan(), levelled_plan(), every_stage.clone()] {
+            let bytes = plan.to_bytes();
+            assert_eq!(plan.id(), *blake3::hash(&bytes).as_bytes());
+            match Plan::from_bytes(&bytes) {
+                Ok(read) => assert_eq!(read, plan),
+                // Stages that do not chain are read and then refused.
+                Err(error) => {
+                    assert!(matches!(error, PlanError::Refused(_)), "{error}");
+                    assert_eq!(plan, every_stage);
+                }
+            }
+        }
     }
 
     #[test]
@@ -169,10 +180,15 @@ mod tests {
 
     #[test]
     fn malformed_bodies_under_a_right_hash_are_errors() {
-        let body = residual_plan().to_bytes()[HEADER..].to_vec();
+        for plan in [residual_plan(), levelled_plan()] {
+            malform(&plan.to_bytes()[HEADER..]);
+        }
+    }
+
+    fn malform(body: &[u8]) {
         let mut random = Random::new(8);
-        for round in 0..1000 {
-            let mut body = body.clone();
+        for round in 0..500 {
+            let mut body = body.to_vec();
             // Structure comes first: the last three quarters of the body are weights.
             let at = random.next() as usize % (body.len() / if round % 4 == 0 { 1 } else { 6 });
             match round % 3 {
@@ -227,6 +243,19 @@ mod tests {
         refused(|p| p.nodes[2].numbers.clear(), "operator 4");
         refused(|p| p.nodes[2].numbers[3] = f64::INFINITY, "inf");
         refused(|p| p.parameters = None, "no parameters");
+        refused(|p| p.prediction = None, "no prediction");
+        refused(|p| p.nodes[0].layout[1] = 1 << 32, "parts");
+        refused(
+            |p| {
+                let function = Some(wire::Function {
+                    op: 19,
+                    numbers: vec![1.0],
+                    lengths: vec![u64::MAX],
+                });
+                p.nodes[2].target = Some(Box::new(wire::Target { x: 1, function }));
+            },
+            "a list of 18446744073709551615",
+        );
         refused(
             |p| p.parameters.as_mut().unwrap().log_n = u32::MAX,
             "2^4294967295",

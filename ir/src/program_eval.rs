@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use crate::nn::Shape;
     use crate::params::Parameters;
-    use crate::testing::{Random, residual_program};
+    use crate::testing::{Random, levelled_parameters, levelled_program, residual_program};
 
     #[test]
     fn elements_and_slots_agree() {
@@ -267,6 +267,48 @@ mod tests {
         assert!(elements.iter().any(|v| v.abs() > 1e-2), "{elements:?}");
         assert_eq!(seen, program.nodes.len());
         assert!(program.evaluate(&image[1..]).is_err());
+    }
+
+    #[test]
+    fn elements_and_slots_agree_on_two_ciphertexts() {
+        let program = levelled_program();
+        program.verify(&levelled_parameters()).unwrap();
+        let mut random = Random::new(4);
+        let image: Vec<f64> = (0..192).map(|_| random.unit()).collect();
+        let elements = program.evaluate(&image).unwrap();
+        let mut lengths = Vec::new();
+        let slots = program.evaluate_slots(&image, &mut |_, v| lengths.push(v.len()));
+        let worst = elements
+            .iter()
+            .zip(slots.unwrap())
+            .map(|(a, b)| (a - b).abs());
+        assert!(worst.fold(0.0, f64::max) < 1e-9);
+        assert_eq!(lengths[..4], [1024, 2048, 2048, 1024]);
+    }
+
+    #[test]
+    fn the_reference_is_the_network_not_its_approximation() {
+        let mut program = levelled_program();
+        let mut random = Random::new(5);
+        let image: Vec<f64> = (0..192).map(|_| random.unit()).collect();
+        let reference = program.reference(&image).unwrap();
+        let at = |value: usize| reference[value].as_ref().unwrap();
+        assert_eq!(at(0), &image);
+        let maps = |x: usize, y: usize, f: fn(f64) -> f64| {
+            at(x)
+                .iter()
+                .zip(at(y))
+                .all(|(&x, &y)| (f(x) - y).abs() < 1e-12)
+        };
+        assert!(maps(1, 2, |x| x * x) && maps(3, 5, |x| x.max(0.0)) && maps(3, 7, |x| x));
+        assert_eq!(reference[4], None);
+        // Where every step is exact, the program is its own reference.
+        program.nodes[5].target = None;
+        let reference = program.reference(&image).unwrap();
+        let output = program.evaluate(&image).unwrap();
+        let pairs = reference[9].as_ref().unwrap().iter().zip(output);
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-9));
+        assert!(reference[4].is_some());
     }
 
     #[test]

@@ -243,7 +243,8 @@ fn holds(what: &str, scale: f64, level: usize, parameters: &Parameters) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::residual_program;
+    use crate::function::Function;
+    use crate::testing::{levelled_parameters, levelled_program, residual_program};
 
     #[test]
     fn verify_names_the_broken_rule() {
@@ -279,11 +280,76 @@ mod tests {
         );
         refused(|p| p.nodes[2].layout.gap = 2, "grid of 8x8");
         refused(|p| p.nodes[3].layout.twist = 64, "folds into");
-        refused(|p| p.nodes[3].level = 3, "is at level 3, expected 2");
+        refused(|p| p.nodes[3].level = 3, "takes v2 at level 3, expected 4");
+        refused(
+            |p| p.nodes[2].level = 4,
+            "is at level 4, expected at most 3",
+        );
+        refused(
+            |p| p.nodes[1].level = 1,
+            "takes v1 at level 1, expected 2 or more",
+        );
         refused(|p| p.nodes[0].level = 99, "the top is");
-        refused(|p| p.nodes[3].scale *= 2.0, "scales 2147483648 and");
+        refused(|p| p.nodes[3].scale *= 2.0, "adds scales 2147483648 and");
         refused(|p| p.nodes[1].scale /= 1e8, "needs constants");
         refused(|p| p.nodes[2].scale = f64::INFINITY, "has scale inf");
+    }
+
+    #[test]
+    fn verify_names_the_broken_rule_without_bootstraps() {
+        let parameters = levelled_parameters();
+        levelled_program().verify(&parameters).unwrap();
+        let refused = |edit: fn(&mut Program), expect: &str| {
+            let mut program = levelled_program();
+            edit(&mut program);
+            let message = program.verify(&parameters).unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}, expected {expect}");
+        };
+        refused(|p| p.nodes[5].unit = 29.0, "has unit 29");
+        refused(|p| p.nodes[5].scale *= 1.001, "has scale");
+        refused(|p| p.nodes[5].level = 3, "takes v4 at level 3, expected 4");
+        refused(|p| p.nodes[4].level = 4, "takes v3 at level 5, expected 6");
+        refused(|p| p.nodes[5].op = Op::Mul { x: 2, y: 4 }, "moves values");
+        refused(
+            |p| p.nodes[3].scale *= 2f64.powi(-11),
+            "computes powers of v3",
+        );
+        refused(
+            |p| p.nodes[3].scale *= 2f64.powi(80),
+            "computes powers of v3",
+        );
+        refused(|p| p.nodes[0].scale = 2f64.powi(290), "takes v0 at scale");
+        refused(
+            |p| {
+                let coefficients = vec![0.5, 0.0];
+                p.nodes[4].op = Op::Polynomial { x: 3, coefficients };
+            },
+            "2 coefficients",
+        );
+        refused(
+            |p| {
+                p.nodes[4].op = Op::Activate {
+                    x: 3,
+                    coefficients: vec![0.5, 1.0],
+                    rho: 0.9,
+                }
+            },
+            "no bootstrap",
+        );
+        let target = |x, function| Some(Target { x, function });
+        refused(
+            |p| p.nodes[5].target.as_mut().unwrap().x = 5,
+            "function of v5, not",
+        );
+        refused(
+            |p| p.nodes[5].target.as_mut().unwrap().x = 2,
+            "function of v2, 24x8x8",
+        );
+        let rows = vec![vec![1.0]; 3];
+        let mut program = levelled_program();
+        program.nodes[5].target = target(3, Some(Function::Polynomial { coefficients: rows }));
+        let message = program.verify(&parameters).unwrap_err().to_string();
+        assert!(message.contains("3 rows on 4 channels"), "{message}");
     }
 
     #[test]
@@ -309,5 +375,8 @@ mod tests {
                 .starts_with("    conv kernel 3x3 pads 1x1x1x1 weight 108#")
         );
         assert!(dump.contains("map 1 giant 64 fold :") && dump.contains("x4 twist 64, level 3"));
+        let dump = levelled_program().dump();
+        assert!(dump.contains("v4 = polynomial v3 degree 3 :"), "{dump}");
+        assert!(dump.contains("v5 = mul v3 v4 : 4x8x8") && dump.contains(" = relu(v3)  // node5"));
     }
 }

@@ -394,6 +394,50 @@ mod tests {
         assert!(graph().dump().contains("v3 = add v1 v2"));
     }
 
+    /// `x (1/2 + T_1(x)/2)` with x = input / 2, which is (x + x^2)/2, times the input's square.
+    fn product() -> Graph {
+        let layout = graph().nodes[0].layout.clone();
+        let mut graph = Graph::default();
+        let mut push = |op, unit| graph.push(op, "node", layout.clone(), unit);
+        push(Op::Input, 2.0);
+        let ways = vec![Approximation::Levelled {
+            range: 2.0,
+            polynomials: vec![vec![0.5, 0.5]],
+            times_x: true,
+        }];
+        push(Op::Activation { x: 0, ways }, 5.0);
+        push(Op::Mul { x: 0, y: 0 }, 4.0);
+        push(Op::Mul { x: 1, y: 2 }, 20.0);
+        graph
+    }
+
+    #[test]
+    fn products_and_levelled_ways() {
+        let graph = product();
+        assert_eq!(graph.verify(), Ok(()));
+        let out = graph.evaluate(&[1.0; 8]).unwrap();
+        // 2 * (1/2 + 1/4)/2 * 1.
+        assert!(out.iter().all(|v| (v - 0.75).abs() < 1e-12), "{out:?}");
+        assert!(
+            graph
+                .dump()
+                .contains("activation v0 levelled degrees 1 times x")
+        );
+        let check = |edit: fn(&mut Graph), expect: &str| {
+            let mut graph = product();
+            edit(&mut graph);
+            let message = graph.verify().unwrap_err().to_string();
+            assert!(message.contains(expect), "{message}");
+        };
+        check(|g| g.nodes[3].unit = 19.0, "has unit 19");
+        check(|g| g.nodes[0].unit = 3.0, "has range 2");
+        check(|g| g.nodes[1].layout.twist = 4, "moves values");
+        check(
+            |g| g.nodes[1].op = Op::Activation { x: 0, ways: vec![] },
+            "no way",
+        );
+    }
+
     #[test]
     fn verify_refuses() {
         assert_eq!(graph().verify(), Ok(()));

@@ -2,8 +2,10 @@
 
 use crate::nn::{Linear, Shape};
 
+mod levelled;
 mod residual;
 
+pub use levelled::{levelled_parameters, levelled_plan, levelled_program};
 pub use residual::{residual_plan, residual_program};
 
 /// SplitMix64.
