@@ -4,7 +4,7 @@ use crate::Context;
 use crate::buffer::Buffer;
 use crate::keys::SwitchingKey;
 use crate::poly::{Evaluations, Limbs};
-use crate::ring::kernels;
+use crate::ring::{BaseConversion, kernels};
 use rayon::prelude::*;
 
 impl Context {
@@ -28,13 +28,7 @@ impl Context {
                 let own = self.digit_range(d, level);
                 let conversion = self.raise(d, level, specials);
                 let src: Vec<&[u64]> = own.clone().map(|i| coefficients.limb(i)).collect();
-                let mut scaled = Limbs::dirty(n, src.len());
-                let mut quotient = Buffer::dirty(n);
-                conversion.prepare(
-                    &src,
-                    &mut scaled.iter_mut().collect::<Vec<_>>(),
-                    &mut quotient,
-                );
+                let (scaled, quotient) = prepare(&conversion, &src);
                 (own, conversion, scaled, quotient)
             })
             .collect();
@@ -128,14 +122,8 @@ impl Context {
             .zip(&basis)
             .skip(kept)
             .for_each(|(limb, table)| table.inverse(limb));
-        let mut scaled = Limbs::dirty(n, dropped + specials);
-        let mut quotient = Buffer::dirty(n);
         let src: Vec<&[u64]> = (kept..x.count()).map(|i| x.limb(i)).collect();
-        division.conversion.prepare(
-            &src,
-            &mut scaled.iter_mut().collect::<Vec<_>>(),
-            &mut quotient,
-        );
+        let (scaled, quotient) = prepare(&division.conversion, &src);
         let scaled: Vec<&[u64]> = scaled.iter().collect();
         x.truncate(kept);
         x.par_iter_mut()
@@ -175,4 +163,30 @@ impl Context {
             .iter()
             .fold(1, |x, p| m.mul(x, m.reduce_u64(p.modulus().value())))
     }
+}
+
+/// Words that one thread prepares at a time.
+const PREPARED: usize = 1 << 12;
+
+/// What a conversion of `src` needs for each target, in parallel: scaled limbs and the quotient.
+fn prepare(conversion: &BaseConversion, src: &[&[u64]]) -> (Limbs, Buffer) {
+    let n = src[0].len();
+    let (mut scaled, mut quotient) = (Limbs::dirty(n, src.len()), Buffer::dirty(n));
+    let mut jobs: Vec<(Vec<&mut [u64]>, &mut [u64])> = quotient
+        .chunks_mut(PREPARED)
+        .map(|quotient| (Vec::with_capacity(src.len()), quotient))
+        .collect();
+    for limb in scaled.iter_mut() {
+        for ((parts, _), part) in jobs.iter_mut().zip(limb.chunks_mut(PREPARED)) {
+            parts.push(part);
+        }
+    }
+    jobs.into_par_iter()
+        .enumerate()
+        .for_each(|(i, (mut scaled, quotient))| {
+            let range = i * PREPARED..i * PREPARED + quotient.len();
+            let src: Vec<&[u64]> = src.iter().map(|limb| &limb[range.clone()]).collect();
+            conversion.prepare(&src, &mut scaled, quotient);
+        });
+    (scaled, quotient)
 }

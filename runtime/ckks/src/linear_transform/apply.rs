@@ -14,12 +14,21 @@ use rayon::prelude::*;
 /// halves take 256 KiB of the 1 MiB.
 const TILE: usize = 1024;
 
-/// The same where two tiles that mirror each other go together, each with its diagonals.
-const FOLDED_TILE: usize = 512;
+/// The same where two tiles that mirror each other go together, with their diagonals.
+const FOLDED_TILE: usize = 256;
 
-/// Diagonals of a block that are multiplied at once, at most 2^10: 64 are 16 MiB of transforms at
-/// N = 2^16.
-const GROUP: usize = 64;
+/// Diagonals that are transformed before they are multiplied, an even number: at N = 2^16 they stay
+/// in the last cache, and the rotations are read that many times less often.
+const FOLDED_GROUP: usize = 32;
+
+/// Diagonals of a block that are multiplied at once, at most 2^10.
+const GROUP: usize = 512;
+
+/// Words of the sums of blocks that are alive at once, at least one block.
+const SUMS: usize = 1 << 25;
+
+/// Limbs below which the rotations of sums run side by side.
+const FEW_LIMBS: usize = 16;
 
 /// The rotations that a transform multiplies, in its order.
 enum Operands<'a> {
@@ -151,31 +160,51 @@ impl Evaluator {
         let (context, level) = (self.context(), transform.level);
         let (n, all) = (context.n(), context.specials());
         let scale = scale * transform.scale / context.q(level).value() as f64;
-        if transform.blocks.is_empty() {
-            let zero = || Evaluations(Limbs::zeroed(n, level));
-            return Ok(Ciphertext::new(zero(), zero(), scale));
-        }
         let steps = transform
             .blocks
             .iter()
             .map(|block| self.step(block.giant, level))
             .collect::<Result<Vec<_>, _>>()?;
-        let sums = inner_sums(context, transform, specials, &operands);
-        drop(operands);
-        let mut out = [(); 2].map(|()| Limbs::zeroed(n, level + 1 + all));
-        for (step, sum) in steps.iter().zip(sums) {
-            match step {
-                None => add(context, &mut out, &sum, level, specials),
-                Some(step) => add_rotated(context, &mut out, sum, step, level, specials),
-            }
+        // Rotations that are made limb by limb would be made again for every group of blocks.
+        let group = match operands {
+            Operands::Stored(_) => (SUMS / (2 * n * (level + 1 + specials))).max(1),
+            Operands::Hoisted(_) => transform.blocks.len().max(1),
+        };
+        // Few limbs do not keep the threads busy: then each takes sums of its own.
+        let limbs = level + 1 + all;
+        let alone = if limbs < FEW_LIMBS { 1 } else { usize::MAX };
+        let basis = context.basis(level, specials);
+        let zero = || [(); 2].map(|()| Limbs::zeroed(n, limbs));
+        let mut out = None;
+        for (blocks, steps) in transform.blocks.chunks(group).zip(steps.chunks(group)) {
+            let sums = inner_sums(context, &transform.diagonals, blocks, &basis, &operands);
+            let rotated = sums
+                .into_par_iter()
+                .zip(steps)
+                .with_min_len(alone)
+                .fold(zero, |out, (sum, step)| match step {
+                    None => add(context, out, &sum, level, specials),
+                    Some(step) => add_rotated(context, out, sum, step, level, specials),
+                })
+                .chain(out)
+                .reduce_with(|out, sum| add(context, out, &sum, level, all));
+            out = rotated;
         }
-        let [c0, c1] = out.map(|half| context.divide(half, level, 1, all));
+        let [c0, c1] = out
+            .unwrap_or_else(zero)
+            .map(|half| context.divide(half, level, 1, all));
         Ok(Ciphertext::new(c0, c1, scale))
     }
 }
 
 /// Adds a sum modulo Q and `specials` special primes to `out`, which is modulo Q P and times P.
-fn add(context: &Context, out: &mut [Limbs; 2], sum: &[Limbs; 2], level: usize, specials: usize) {
+fn add(
+    context: &Context,
+    mut out: [Limbs; 2],
+    sum: &[Limbs; 2],
+    level: usize,
+    specials: usize,
+) -> [Limbs; 2] {
     let all = context.specials();
     for (out, sum) in out.iter_mut().zip(sum) {
         out.par_iter_mut()
@@ -191,23 +220,23 @@ fn add(context: &Context, out: &mut [Limbs; 2], sum: &[Limbs; 2], level: usize, 
                 }
             });
     }
+    out
 }
 
 /// Adds a rotated sum: its second half divided by P if it has special primes, decomposed, multiplied
 /// by the key, and the automorphism at last.
 fn add_rotated(
     context: &Context,
-    out: &mut [Limbs; 2],
+    [mut out0, mut out1]: [Limbs; 2],
     [u0, u1]: [Limbs; 2],
     step: &Step<'_>,
     level: usize,
     specials: usize,
-) {
+) -> [Limbs; 2] {
     let (n, all) = (context.n(), context.specials());
     let c1 = context.divide(u1, level, 0, specials);
     let digits = context.decompose(&c1, level, all);
     drop(c1);
-    let [out0, out1] = out;
     out0.par_iter_mut()
         .zip(out1.par_iter_mut())
         .zip(context.basis(level, all))
@@ -225,19 +254,20 @@ fn add_rotated(
             step.permutation.apply_add(m, &t0, out0);
             step.permutation.apply_add(m, &t1, out1);
         });
+    [out0, out1]
 }
 
 /// For each block the sum over its diagonals, modulo Q and `specials` special primes: limb by limb,
 /// so that all rotations of one limb stay in cache while the diagonals stream past.
 fn inner_sums(
     context: &Context,
-    transform: &LinearTransform,
-    specials: usize,
+    diagonals: &Diagonals,
+    blocks: &[Block],
+    basis: &[&NttTable],
     operands: &Operands<'_>,
 ) -> Vec<[Limbs; 2]> {
-    let (n, basis) = (context.n(), context.basis(transform.level, specials));
-    let mut sums: Vec<[Limbs; 2]> = transform
-        .blocks
+    let n = context.n();
+    let mut sums: Vec<[Limbs; 2]> = blocks
         .iter()
         .map(|_| [(); 2].map(|()| Limbs::dirty(n, basis.len())))
         .collect();
@@ -251,12 +281,12 @@ fn inner_sums(
         }
     }
     jobs.into_par_iter().enumerate().for_each(|(i, sums)| {
-        operands.with_limb(n, i, |operands| match &transform.diagonals {
+        operands.with_limb(n, i, |operands| match diagonals {
             Diagonals::Lifted(_, plain) => {
-                multiply_lifted(basis[i], &transform.blocks, i, plain, operands, sums);
+                multiply_lifted(basis[i], blocks, i, plain, operands, sums);
             }
             Diagonals::Folded(pairs) => {
-                multiply_folded(basis[i], &transform.blocks, pairs, operands, sums);
+                multiply_folded(basis[i], blocks, pairs, operands, sums);
             }
         });
     });
@@ -319,52 +349,49 @@ fn multiply_folded(
     blocks: &[Block],
     pairs: &[Buffer],
     operands: &[[&[u64]; 2]],
-    sums: Vec<[&mut [u64]; 2]>,
+    mut sums: Vec<[&mut [u64]; 2]>,
 ) {
     let m = table.modulus();
     let n = 1 << table.log_n();
     let minus_i = m.neg(m.pow_vartime(table.root(), n as u64 / 2));
     let width = FOLDED_TILE.min(n / 2);
-    // Transforms of the pairs of this group; its first may be the last of the group before.
-    let mut lifted: Vec<(usize, Buffer)> = Vec::new();
-    let mut unfolded: Vec<Buffer> = Vec::new();
-    for (block, [sum0, sum1]) in blocks.iter().zip(sums) {
-        for (group, rotations) in block.operands.chunks(GROUP).enumerate() {
-            let first = block.first + group * GROUP;
-            let diagonals = first..first + rotations.len();
-            let needed = first / 2..diagonals.end.div_ceil(2);
-            lifted.retain(|(pair, _)| needed.contains(pair));
-            for pair in needed.clone().skip(lifted.len()) {
-                let mut limb = Buffer::dirty(n);
-                table.forward_from_i64(bytemuck::cast_slice(&pairs[pair]), &mut limb);
-                lifted.push((pair, limb));
+    let first = blocks.first().map_or(0, |block| block.first / 2);
+    let last = blocks.last().map_or(0, |block| block.end().div_ceil(2));
+    for (group, pairs) in pairs[first..last].chunks(FOLDED_GROUP / 2).enumerate() {
+        let start = 2 * first + group * FOLDED_GROUP;
+        let range = start..start + 2 * pairs.len();
+        let mut lifted = Limbs::dirty(n, pairs.len());
+        for (limb, pair) in lifted.iter_mut().zip(pairs) {
+            table.forward_from_i64(bytemuck::cast_slice(pair), limb);
+        }
+        // For each pair: of the first diagonal the tile and its mirror image, then of the second.
+        let mut unfolded = Limbs::dirty(4 * width, pairs.len());
+        for start in (0..n / 2).step_by(width) {
+            let low = start..start + width;
+            let high = n - low.end..n - low.start;
+            for (limb, out) in lifted.iter().zip(unfolded.iter_mut()) {
+                let (v, w) = out.split_at_mut(2 * width);
+                let [v, w] = [v, w].map(|out| out.split_at_mut(width).into());
+                kernels::unfold(m, minus_i, &limb[low.clone()], &limb[high.clone()], v, w);
             }
-            // For each pair: of the first diagonal the tile and its mirror image, then of the second.
-            unfolded.resize_with(unfolded.len().max(lifted.len()), || {
-                Buffer::dirty(4 * width)
-            });
-            for start in (0..n / 2).step_by(width) {
-                let low = start..start + width;
-                let high = n - low.end..n - low.start;
-                for ((_, limb), out) in lifted.iter().zip(&mut unfolded) {
-                    let (v, w) = out.split_at_mut(2 * width);
-                    let (limb_low, limb_high) = (&limb[low.clone()], &limb[high.clone()]);
-                    let [v, w] = [v, w].map(|out| out.split_at_mut(width).into());
-                    kernels::unfold(m, minus_i, limb_low, limb_high, v, w);
+            for (block, [sum0, sum1]) in blocks.iter().zip(&mut sums) {
+                let own = block.first.max(range.start)..block.end().min(range.end);
+                if own.is_empty() {
+                    continue;
                 }
-                for (k, tile) in [low, high].into_iter().enumerate() {
-                    let terms: Vec<_> = rotations
-                        .iter()
-                        .zip(diagonals.clone())
-                        .map(|(&operand, diagonal)| {
+                for (k, tile) in [&low, &high].into_iter().enumerate() {
+                    let terms: Vec<_> = own
+                        .clone()
+                        .map(|diagonal| {
                             let at = (2 * (diagonal % 2) + k) * width;
-                            let plain = &unfolded[diagonal / 2 - needed.start][at..][..width];
-                            let [r0, r1] = operands[operand].map(|half| &half[tile.clone()]);
-                            (plain, r0, r1)
+                            let plain = unfolded.limb((diagonal - range.start) / 2);
+                            let operand = operands[block.operands[diagonal - block.first]];
+                            let [r0, r1] = operand.map(|half| &half[tile.clone()]);
+                            (&plain[at..][..width], r0, r1)
                         })
                         .collect();
                     let (sum0, sum1) = (&mut sum0[tile.clone()], &mut sum1[tile.clone()]);
-                    dot_pair(m, group > 0, &terms, sum0, sum1);
+                    dot_pair(m, block.first < range.start, &terms, sum0, sum1);
                 }
             }
         }

@@ -76,7 +76,9 @@ impl Evaluator {
         let scale = common_scale(inputs)?;
         let hoisted = self.hoist(inputs, &operands, level)?;
         let halves = if specials == 0 {
-            (0..operands.len()).map(|k| hoisted.divided(k)).collect()
+            // Side by side, for there are few limbs.
+            let rotations = (0..operands.len()).into_par_iter();
+            rotations.map(|k| hoisted.divided(k)).collect()
         } else {
             hoisted.raised()
         };

@@ -42,6 +42,13 @@ struct Block {
     operands: Vec<usize>,
 }
 
+impl Block {
+    /// One past the index of its last diagonal.
+    fn end(&self) -> usize {
+        self.first + self.operands.len()
+    }
+}
+
 enum Diagonals {
     /// Residues modulo Q and this many special primes: all, or none.
     Lifted(usize, Vec<Evaluations>),
