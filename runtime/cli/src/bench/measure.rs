@@ -14,6 +14,7 @@ use super::fit;
 use super::party::{Party, broken, numbers};
 use super::sets::{Set, fits};
 use super::stopwatch::Stopwatch;
+use super::values;
 use crate::failure::Failure;
 
 /// Slots between giant steps, more than the baby steps of any measured map.
@@ -43,6 +44,9 @@ pub fn measure(set: &Set, watch: Stopwatch, bar: &ProgressBar) -> Result<Vec<Row
         party,
         evaluator,
         watch,
+        // An evaluation has one thread work out a matrix while all are busy with what comes before it.
+        values: values::seconds(parameters.slots(), watch).map_err(broken)?
+            / rayon::current_num_threads() as f64,
         rows: Vec::new(),
     };
     for &level in &set.levels {
@@ -101,6 +105,8 @@ struct Bench<'a> {
     party: Party,
     evaluator: Evaluator,
     watch: Stopwatch,
+    /// Seconds for the numbers of a diagonal.
+    values: f64,
     rows: Vec<Row>,
 }
 
@@ -147,8 +153,10 @@ impl Bench<'_> {
             samples.push(self.map(level, babies, giants, &values)?);
         }
         let prices = fit::prices(&samples, LEAST);
-        let prices =
+        let mut prices =
             prices.ok_or_else(|| broken("the shapes of maps do not tell their parts apart"))?;
+        let [.., diagonal] = &mut prices;
+        *diagonal += self.values;
         let operations = [
             Operation::MapInput,
             Operation::MapOutput,
@@ -163,7 +171,7 @@ impl Bench<'_> {
     }
 
     /// Inputs, outputs, nonzero babies, nonzero giants and diagonals of a full grid, and its seconds:
-    /// encoding included, as in an evaluation. An input is decomposed only to be rotated.
+    /// encoding included, as in an evaluation, but not the numbers to encode. An input is decomposed only to be rotated.
     fn map(
         &self,
         level: usize,

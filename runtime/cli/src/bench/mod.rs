@@ -5,6 +5,7 @@ mod measure;
 mod party;
 mod sets;
 mod stopwatch;
+mod values;
 
 use std::io::Write;
 use std::path::Path;

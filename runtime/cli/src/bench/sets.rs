@@ -50,7 +50,7 @@ impl Set {
     fn new(parameters: Parameters, quick: bool, bootstrap: bool) -> Self {
         let top = parameters.top();
         let (levels, degrees): (&[usize], &[usize]) = match quick {
-            true => (&[1, 3, 8, 30], &[2, 7, 15]),
+            true => (&[1, 3, 8, 16, 30], &[2, 7, 15]),
             false => (&[1, 2, 3, 5, 8, 14, 20, 30, 39], &[2, 3, 7, 15, 27, 63]),
         };
         let up_to = |levels: &[usize]| levels.iter().copied().filter(|&l| l <= top).collect();
