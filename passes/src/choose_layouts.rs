@@ -3,8 +3,8 @@
 //! Does: gives every hub a [`Layout`], its sums the same without twist, and every linear map its
 //! fold flag and giant step. Candidates per tensor: the grids of its sources with a wider gap
 //! (multiplexed), and dense; each as often repeated as the slots allow, or over as many ciphertexts
-//! as it takes; each, behind an activation that can move slots, plain or twisted, so that the copies
-//! can share a following convolution. Counts the diagonals, rotations and folds of every map between
+//! as it takes; each plain or twisted, so that the copies can share a following convolution. An
+//! activation inside a bootstrap twists for nothing, elsewhere the maps that lead there do. Counts the diagonals, rotations and folds of every map between
 //! candidates, the ciphertexts of every activation, and the bootstrappers that twists ask for, and
 //! lowers the total: (min,+) dynamic programming over the tree of main operands, and four uniform
 //! choices (multiplexed or dense, plain or twisted), are starts for coordinate descent: one hub's
@@ -14,7 +14,7 @@
 //!
 //! In: the steps of a folded graph; slots, the granularity of a twist, which activations may move slots,
 //! prices. Out: a layout that fits for every hub; addends of one sum, and factors of one product, share
-//! a layout; only the input and such activations are twisted.
+//! a layout; only such activations change a twist.
 //!
 //! Depth: none. Rotations: all of the linear maps' are decided here. Time: near-linear in the number
 //! of sums; equal maps between equal candidates are counted once.
@@ -51,9 +51,9 @@ pub struct Request<'a> {
 /// Layouts of one hub.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubLayout {
-    /// Of the sums it is made of, untwisted; for the input as `seen`.
+    /// Of the sums it is made of; for the input as `seen`.
     pub sum: Layout,
-    /// What its readers see: the same, or with a twist.
+    /// What its readers see: the same, or, behind an activation that may move slots, with a twist.
     pub seen: Layout,
 }
 
@@ -90,14 +90,21 @@ pub fn choose_layouts(steps: &Steps, request: &Request) -> Result<Layouts, PassE
     Ok(tables.layouts(steps, &choice, cost))
 }
 
-/// The candidate with this plain layout, twisted or not; the other where there is no such.
+/// The candidate that is this layout, twisted or not; the other where there is no such.
 fn find(candidates: &[Candidate], plain: &Layout, twisted: bool) -> usize {
     let of_plain = || {
         candidates
             .iter()
             .enumerate()
-            .filter(|(_, c)| c.plain == *plain)
+            .filter(|(_, c)| untwisted(&c.seen) == *plain)
     };
     let wanted = of_plain().find(|(_, c)| (c.seen.twist != 0) == twisted);
     wanted.or_else(|| of_plain().next()).map_or(0, |(i, _)| i)
+}
+
+fn untwisted(layout: &Layout) -> Layout {
+    Layout {
+        twist: 0,
+        ..layout.clone()
+    }
 }

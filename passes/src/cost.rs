@@ -15,7 +15,7 @@ const TYPICAL_DEGREE: usize = 15;
 /// Most diagonals times slots of a map that can be encoded.
 const MAX_VALUES: usize = 1 << 29;
 /// Most entries times output copies that can be visited.
-const MAX_VISITED: usize = 1 << 28;
+pub const MAX_VISITED: usize = 1 << 28;
 
 /// Prices in seconds, at one level of one parameter set.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,16 +141,6 @@ impl Counter {
 }
 
 /// The cheaper of computing every copy by itself and sharing the sum between the copies.
-pub fn cheapest_map(
-    relation: &Relation,
-    input: &Layout,
-    output: &Layout,
-    prices: &Prices,
-) -> MapChoice {
-    let distances = relation.distances(input, output);
-    choose_fold(&distances, relation.entries(), [input, output], prices)
-}
-
 fn choose_fold(
     distances: &[Distances],
     entries: usize,
@@ -172,7 +162,7 @@ fn choose_fold(
         choice
     };
     let plain = choose(false);
-    if folds == 0 {
+    if folds == 0 || output.twist != 0 {
         return plain;
     }
     let shared = choose(true);

@@ -183,7 +183,19 @@ impl Sum {
 }
 
 /// The sums that every hub, and the output, is made of: one, two for a product, none for the input.
-type Hubs = BTreeMap<ValueId, Vec<Sum>>;
+#[derive(Default)]
+struct Hubs {
+    sums: BTreeMap<ValueId, Vec<Sum>>,
+    keys: Keys,
+}
+
+impl Hubs {
+    fn insert(&mut self, graph: &Graph, id: ValueId, sums: Vec<Sum>) {
+        let key = structure_key(&graph.nodes[id].op, &sums, &self.keys);
+        self.keys.insert(id, key);
+        self.sums.insert(id, sums);
+    }
+}
 
 /// Runs the pass.
 ///
@@ -191,9 +203,8 @@ type Hubs = BTreeMap<ValueId, Vec<Sum>>;
 /// [`PassError::Cycle`], [`PassError::TooManyAddends`] and [`PassError::FoldsTooMuch`].
 pub fn fold_linear(graph: &Graph) -> Result<Folded, PassError> {
     let hubs = hubs(graph)?;
-    let keys = structure_keys(graph, &hubs);
-    let order = canonical_order(graph, &hubs, &keys);
-    Ok(rebuild(graph, hubs, &keys, &order))
+    let order = canonical_order(graph, &hubs);
+    Ok(rebuild(graph, &hubs, &order))
 }
 
 /// How often every value is read on the way to the output.
@@ -216,7 +227,7 @@ fn readers(graph: &Graph) -> Vec<usize> {
 fn hubs(graph: &Graph) -> Result<Hubs, PassError> {
     let order = toposort(&graph.nodes, None).map_err(|_| PassError::Cycle)?;
     let readers = readers(graph);
-    let mut hubs = Hubs::new();
+    let mut hubs = Hubs::default();
     let mut sums: BTreeMap<ValueId, Sum> = BTreeMap::new();
     let (mut stages, mut made) = (0, 0);
     for id in order {
@@ -236,10 +247,17 @@ fn hubs(graph: &Graph) -> Result<Hubs, PassError> {
         let mut sum = match &node.op {
             Op::Input | Op::Activation(_) | Op::Mul => {
                 let operands = operands.into_iter().map(|sum| finished(sum, &mut made));
-                hubs.insert(id, operands.collect());
+                hubs.insert(graph, id, operands.collect());
                 Sum::of(graph, id)
             }
-            Op::Linear(linear) => applied(operands, linear, node.shape, &node.name, &mut made),
+            Op::Linear(linear) => {
+                let stage = Stage {
+                    op: Arc::new(linear.clone()),
+                    shape: node.shape,
+                    name: node.name.clone(),
+                };
+                applied(operands, &stage, &hubs.keys, &mut made)
+            }
             Op::Add => added(operands, &node.name),
         };
         if sum.addends.len() > MAX_ADDENDS {
@@ -249,9 +267,9 @@ fn hubs(graph: &Graph) -> Result<Hubs, PassError> {
                 limit: MAX_ADDENDS,
             });
         }
-        let ends = id == graph.output && !hubs.contains_key(&id);
+        let ends = id == graph.output && !hubs.sums.contains_key(&id);
         if ends || count > 1 && !sum.is_light() {
-            hubs.insert(id, vec![finished(sum, &mut made)]);
+            hubs.insert(graph, id, vec![finished(sum, &mut made)]);
             sum = Sum::of(graph, id);
         }
         stages += sum
@@ -274,27 +292,22 @@ fn finished(mut sum: Sum, made: &mut usize) -> Sum {
     sum
 }
 
-/// `linear` behind every addend of the one operand.
-fn applied(
-    mut operands: Vec<Sum>,
-    linear: &Linear,
-    shape: Shape,
-    name: &str,
-    made: &mut usize,
-) -> Sum {
+/// `stage` behind every addend of the one operand.
+fn applied(mut operands: Vec<Sum>, stage: &Stage, keys: &Keys, made: &mut usize) -> Sum {
     let mut sum = operands.remove(0);
-    // The constant part of an affine map belongs to one addend only.
-    let whole = Arc::new(linear.clone());
+    // The constant part of an affine map belongs to one addend only: the first in canonical order.
+    let ranks = sum.addends.iter().map(|chain| rank(chain, keys));
+    let first = ranks.enumerate().min_by(|a, b| a.1.cmp(&b.1));
+    let first = first.map_or(0, |(position, _)| position);
     let bare = match sum.addends.len() {
-        1 => Arc::clone(&whole),
-        _ => Arc::new(algebra::without_bias(linear)),
+        1 => Arc::clone(&stage.op),
+        _ => Arc::new(algebra::without_bias(&stage.op)),
     };
     for (position, chain) in sum.addends.iter_mut().enumerate() {
-        let op = if position == 0 { &whole } else { &bare };
+        let op = if position == first { &stage.op } else { &bare };
         let stage = Stage {
             op: Arc::clone(op),
-            shape,
-            name: name.to_string(),
+            ..stage.clone()
         };
         chain.push(stage, made);
     }
@@ -309,7 +322,8 @@ fn added(operands: Vec<Sum>, name: &str) -> Sum {
 }
 
 /// Hubs in execution order: depth first from the output, addends in canonical order.
-fn canonical_order(graph: &Graph, hubs: &Hubs, keys: &Keys) -> Vec<ValueId> {
+fn canonical_order(graph: &Graph, hubs: &Hubs) -> Vec<ValueId> {
+    let keys = &hubs.keys;
     let mut order = Vec::new();
     let mut placed = BTreeSet::new();
     // An explicit stack: a graph as deep as its node count must not exhaust the thread's.
@@ -324,7 +338,7 @@ fn canonical_order(graph: &Graph, hubs: &Hubs, keys: &Keys) -> Vec<ValueId> {
             continue;
         }
         stack.push((id, true));
-        let sums = sorted_sums(&hubs[&id], keys);
+        let sums = sorted_sums(&hubs.sums[&id], keys);
         let chains: Vec<&Chain> = sums
             .into_iter()
             .flat_map(|sum| sorted(&sum.addends, keys))
@@ -338,32 +352,22 @@ fn canonical_order(graph: &Graph, hubs: &Hubs, keys: &Keys) -> Vec<ValueId> {
 type Key = (usize, u64);
 type Keys = BTreeMap<ValueId, Key>;
 
-/// Depth in hubs, and a hash of the structure, of every hub.
-fn structure_keys(graph: &Graph, hubs: &Hubs) -> Keys {
-    let mut keys = Keys::new();
-    // Cycles were refused when the hubs were found.
-    for id in toposort(&graph.nodes, None).unwrap_or_default() {
-        let Some(sums) = hubs.get(&id) else { continue };
-        let kind = match &graph.nodes[id].op {
-            Op::Input => "input",
-            Op::Linear(_) | Op::Add => "sum",
-            Op::Mul => "mul",
-            Op::Activation(function) => function.name(),
-        };
-        let chains = || sums.iter().flat_map(|sum| &sum.addends);
-        let depth = chains()
-            .map(|c| keys.get(&c.source).map_or(0, |k: &Key| k.0))
-            .max();
-        let mut hashes: Vec<u64> = chains().map(|c| chain_hash(c, &keys)).collect();
-        hashes.sort_unstable();
-        let start = kind.bytes().fold(2, |h, b| mix(h, u64::from(b)));
-        let key = (
-            depth.map_or(0, |d| d + 1),
-            hashes.into_iter().fold(start, mix),
-        );
-        keys.insert(id, key);
-    }
-    keys
+/// Depth in hubs, and a hash of the structure, of a hub made of `sums`.
+fn structure_key(op: &Op, sums: &[Sum], keys: &Keys) -> Key {
+    let kind = match op {
+        Op::Input => "input",
+        Op::Linear(_) | Op::Add => "sum",
+        Op::Mul => "mul",
+        Op::Activation(function) => function.name(),
+    };
+    let chains = || sums.iter().flat_map(|sum| &sum.addends);
+    let depth = chains()
+        .map(|c| keys.get(&c.source).map_or(0, |k| k.0 + 1))
+        .max();
+    let mut hashes: Vec<u64> = chains().map(|c| chain_hash(c, keys)).collect();
+    hashes.sort_unstable();
+    let start = kind.bytes().fold(2, |h, b| mix(h, u64::from(b)));
+    (depth.unwrap_or(0), hashes.into_iter().fold(start, mix))
 }
 
 fn chain_hash(chain: &Chain, keys: &Keys) -> u64 {
@@ -458,7 +462,7 @@ impl Rebuilt {
     }
 }
 
-fn rebuild(old: &Graph, hubs: Hubs, keys: &Keys, order: &[ValueId]) -> Folded {
+fn rebuild(old: &Graph, hubs: &Hubs, order: &[ValueId]) -> Folded {
     let input = &old.nodes[old.input];
     let mut new = Rebuilt {
         graph: Graph::new("input", input.shape),
@@ -469,9 +473,9 @@ fn rebuild(old: &Graph, hubs: Hubs, keys: &Keys, order: &[ValueId]) -> Folded {
     new.placed.insert(old.input, new.graph.input);
     for &hub in order {
         let node = &old.nodes[hub];
-        let operands: Vec<ValueId> = sorted_sums(&hubs[&hub], keys)
+        let operands: Vec<ValueId> = sorted_sums(&hubs.sums[&hub], &hubs.keys)
             .into_iter()
-            .map(|sum| new.sum(sum, keys))
+            .map(|sum| new.sum(sum, &hubs.keys))
             .collect();
         let id = match &node.op {
             Op::Input => new.graph.input,

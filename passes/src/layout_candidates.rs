@@ -8,10 +8,10 @@ use crate::PassError;
 /// Candidates kept per value; those on the grids of its sources come first.
 const MAX_CANDIDATES: usize = 6;
 
-/// Candidate of a hub: the plain layout, and the twisted one behind an activation.
+/// Candidate of a hub.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Before the activation.
+    /// Of its sums: before the activation.
     pub plain: Layout,
     /// What users see.
     pub seen: Layout,
@@ -111,6 +111,15 @@ pub fn plain_candidates(
     Ok(all)
 }
 
+/// The same with at most so many copies; at least one.
+pub fn with_copies(layout: Layout, most: usize) -> Layout {
+    let mut copies = layout.copies;
+    while copies > most.max(1) {
+        copies /= 2;
+    }
+    Layout { copies, ..layout }
+}
+
 /// The layout with as many copies as fit in one ciphertext, or over as few ciphertexts as hold it.
 fn packed(shape: Shape, slots: usize, gap: usize, rows: usize, cols: usize) -> Option<Layout> {
     let groups = shape.c.div_ceil(gap.checked_mul(gap)?);
@@ -132,28 +141,47 @@ fn packed(shape: Shape, slots: usize, gap: usize, rows: usize, cols: usize) -> O
     })
 }
 
-/// The plain layout and, where copies and `granularity` allow (0: never), the twisted one.
-pub fn with_twists(plain: Layout, granularity: usize) -> Vec<Candidate> {
+/// Who turns the copies of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twist {
+    /// The client or a bootstrap, for nothing, by multiples of so many slots.
+    Free {
+        /// 0 for never.
+        granularity: usize,
+    },
+    /// The maps that lead to it, each copy by itself; they cannot share a sum between copies then.
+    ByMaps,
+}
+
+/// The plain layout and, where there are copies and the turn can be made, the twisted one.
+pub fn with_twists(plain: Layout, twist: Twist) -> Vec<Candidate> {
     let block = plain.rows * plain.cols;
     let (stride, share) = (plain.stride(), plain.stride() / plain.copies);
-    let mut candidates = vec![Candidate {
-        plain: plain.clone(),
-        seen: plain.clone(),
-    }];
-    if granularity == 0 || plain.copies == 1 {
-        return candidates;
-    }
     // Whole blocks only: a twist inside a block would turn rows into other rows.
-    let twist = if share >= block && share % block == 0 {
+    let slots = if share >= block && share % block == 0 {
         share
     } else {
         block
     };
-    if twist < stride && stride % twist == 0 && twist % granularity == 0 {
-        candidates.push(Candidate {
-            plain: plain.clone(),
-            seen: Layout { twist, ..plain },
-        });
-    }
+    let fits = plain.copies > 1 && slots < stride && stride % slots == 0;
+    let twisted = Layout {
+        twist: slots,
+        ..plain.clone()
+    };
+    let turned = match twist {
+        Twist::Free { granularity } => {
+            let whole = granularity > 0 && slots % granularity.max(1) == 0;
+            (fits && whole).then(|| plain.clone())
+        }
+        Twist::ByMaps => fits.then(|| twisted.clone()),
+    };
+    let mut candidates = vec![Candidate {
+        plain: plain.clone(),
+        seen: plain,
+    }];
+    candidates.extend(turned.map(|plain| Candidate {
+        plain,
+        seen: twisted,
+    }));
     candidates
 }

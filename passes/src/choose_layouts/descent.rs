@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use hecc_ir::layout::Layout;
 
 use super::tables::Tables;
-use super::{Request, find};
+use super::{Request, find, untwisted};
 use crate::cost::Prices;
 
 /// Rounds of coordinate descent; ResNets settle in two or three.
@@ -72,7 +72,7 @@ impl<'a> Descent<'a> {
         let pick = |hub: usize| {
             let candidates = self.tables.candidates(hub);
             let at = if last { candidates.len() - 1 } else { 0 };
-            find(candidates, &candidates[at].plain, twisted)
+            find(candidates, &untwisted(&candidates[at].seen), twisted)
         };
         (0..self.fused.len()).map(pick).collect()
     }
@@ -182,8 +182,8 @@ impl<'a> Descent<'a> {
         let mut groups: HashMap<Layout, Vec<usize>> = HashMap::new();
         let mut order = Vec::new();
         for (hub, &candidate) in choice.iter().enumerate() {
-            let plain = &self.tables.candidates(hub)[candidate].plain;
-            let group = groups.entry(plain.clone()).or_insert_with(|| {
+            let plain = untwisted(&self.tables.candidates(hub)[candidate].seen);
+            let group = groups.entry(plain).or_insert_with_key(|plain| {
                 order.push(plain.clone());
                 Vec::new()
             });

@@ -6,8 +6,10 @@ use hecc_ir::layout::Layout;
 
 use super::{HubLayout, Layouts, Request};
 use crate::PassError;
-use crate::cost::{Counter, MapChoice, Prices};
-use crate::layout_candidates::{Candidate, plain_candidates, total_stride, with_twists};
+use crate::cost::{Counter, MAX_VISITED, MapChoice, Prices};
+use crate::layout_candidates::{
+    Candidate, Twist, plain_candidates, total_stride, with_copies, with_twists,
+};
 use crate::relation::Relation;
 use crate::steps::{HubKind, Steps};
 
@@ -84,21 +86,31 @@ impl Tables {
                     let stride = total_stride(&addend.stages, shape);
                     let candidates = &tables.lists[tables.list_of[addend.source]];
                     let plain = candidates.iter().filter(|c| c.seen.twist == 0);
-                    plain.map(move |c| (c.plain.clone(), stride))
+                    plain.map(move |c| (c.seen.clone(), stride))
                 })
                 .collect();
+            let reads: Vec<Relation> = addends()
+                .map(|a| Relation::new(&a.stages, steps.hubs[a.source].shape, hub.shape))
+                .collect();
             let plain = plain_candidates(hub.shape, request.slots, &inherited, &hub.name)?;
-            let granularity = match hub.kind {
+            let entries = reads.iter().map(Relation::entries).max();
+            let copies = MAX_VISITED / entries.unwrap_or(1).max(1);
+            let twist = match hub.kind {
                 // The client packs the image in any way.
-                HubKind::Input => 1,
-                HubKind::Activation { .. } if request.fused[h] => request.granularity,
-                HubKind::Activation { .. } | HubKind::Mul { .. } | HubKind::Sum { .. } => 0,
+                HubKind::Input => Twist::Free { granularity: 1 },
+                HubKind::Activation { .. } if request.fused[h] => Twist::Free {
+                    granularity: request.granularity,
+                },
+                HubKind::Activation { .. } | HubKind::Mul { .. } | HubKind::Sum { .. } => {
+                    Twist::ByMaps
+                }
             };
             let with: Vec<Candidate> = plain
                 .into_iter()
-                .flat_map(|l| with_twists(l, granularity))
+                .flat_map(|l| with_twists(with_copies(l, copies), twist))
                 .collect();
-            let seen: Vec<Layout> = with.iter().map(|c| c.seen.clone()).collect();
+            let both = with.iter().flat_map(|c| [c.plain.clone(), c.seen.clone()]);
+            let seen: Vec<Layout> = both.collect();
             let list = *lists.entry(seen).or_insert_with(|| {
                 tables.lists.push(with);
                 tables.lists.len() - 1
@@ -107,9 +119,7 @@ impl Tables {
             tables
                 .own
                 .push(own_costs(&hub.kind, &tables.lists[list], request.prices));
-            for addend in addends() {
-                let relation =
-                    Relation::new(&addend.stages, steps.hubs[addend.source].shape, hub.shape);
+            for (addend, relation) in addends().zip(reads) {
                 let relation = *relations.entry(relation).or_insert_with_key(|relation| {
                     tables.relations.push(relation.clone());
                     tables.relations.len() - 1

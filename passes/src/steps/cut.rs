@@ -1,12 +1,13 @@
 //! Where a chain of linear operators becomes several maps.
 
+use hecc_ir::layout::Layout;
 use hecc_ir::linear::MAX_STAGES;
 use hecc_ir::nn::{Linear, Shape};
 use hecc_ir::sparse;
 
 use super::Stage;
-use crate::cost::{Prices, cheapest_map};
-use crate::layout_candidates::{plain_candidates, total_stride};
+use crate::cost::{Counter, MAX_VISITED, Prices};
+use crate::layout_candidates::{Twist, plain_candidates, total_stride, with_copies, with_twists};
 use crate::relation::Relation;
 
 /// Slots of the ciphertexts for which the maps are compared.
@@ -28,38 +29,79 @@ pub fn cuts(stages: &[Stage], input: Shape, prices: &Prices) -> Vec<usize> {
         return Vec::new();
     }
     let shape = |at: usize| at.checked_sub(1).map_or(input, |last| stages[last].shape);
-    let cost = |from: usize, to: usize| -> Option<f64> {
-        let ops = || stages[from..to].iter().map(|s| &s.op);
-        map_cost(ops(), to - from, shape(from), shape(to), prices)
+    let ops = |from: usize, to: usize| stages[from..to].iter().map(|s| &s.op);
+    let layouts: Vec<Vec<Layout>> = (0..=count)
+        .map(|at| candidates(input, ops(0, at), shape(at), at < count))
+        .collect();
+    let mut maps = Maps {
+        prices,
+        counter: Counter::default(),
+        count: 0,
     };
-    let whole = cost(0, count);
+    let whole = maps.between(
+        ops(0, count),
+        input,
+        shape(count),
+        &layouts[0],
+        &layouts[count],
+    );
+    let whole = whole.map(|costs| costs.into_iter().flatten().fold(f64::INFINITY, f64::min));
     // Cutting saves less than the whole map.
     if whole.is_some_and(|whole| whole <= prices.level) {
         return Vec::new();
     }
-    // Cheapest way to reach every stage, and where its last map begins.
-    let mut best: Vec<(f64, usize)> = vec![(0.0, 0)];
+    // Cheapest way to reach every layout behind every stage, and where its last map begins.
+    let mut best: Vec<Vec<Way>> = vec![vec![
+        Way {
+            cost: 0.0,
+            from: (0, 0)
+        };
+        layouts[0].len()
+    ]];
     for to in 1..=count {
-        let ways = (to.saturating_sub(MAX_WEIGHED)..to).map(|from| {
+        let mut reached = vec![
+            Way {
+                cost: f64::INFINITY,
+                from: (0, 0)
+            };
+            layouts[to].len()
+        ];
+        for from in to.saturating_sub(MAX_WEIGHED)..to {
             let level = if from > 0 { prices.level } else { 0.0 };
-            // A single operator is never refused here, whatever it costs.
-            let map = cost(from, to).unwrap_or(match to - from {
-                1 => 1e6,
-                _ => f64::INFINITY,
-            });
-            (best[from].0 + level + map, from)
-        });
-        let way = ways.min_by(|a, b| a.0.total_cmp(&b.0));
-        best.push(way.unwrap_or((f64::INFINITY, to - 1)));
+            let (a, b) = (&layouts[from], &layouts[to]);
+            let Some(costs) = maps.between(ops(from, to), shape(from), shape(to), a, b) else {
+                continue;
+            };
+            for (i, costs) in costs.iter().enumerate() {
+                for (way, cost) in reached.iter_mut().zip(costs) {
+                    let cost = best[from][i].cost + level + cost;
+                    if cost < way.cost {
+                        *way = Way {
+                            cost,
+                            from: (from, i),
+                        };
+                    }
+                }
+            }
+        }
+        best.push(reached);
     }
-    if whole.is_some_and(|whole| whole <= best[count].0) {
+    let last = best[count].iter().enumerate();
+    let Some((at, end)) = last.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)) else {
+        return Vec::new();
+    };
+    // Nothing is better than a whole map, unless that is impossible: then every stage has its own.
+    if whole.is_some_and(|whole| whole <= end.cost) {
         return Vec::new();
     }
+    if end.cost.is_infinite() {
+        return vec![1; count - 1];
+    }
     let mut ends = Vec::new();
-    let mut at = count;
-    while at > 0 {
-        let from = best[at].1;
-        ends.push(at - from);
+    let mut at = (count, at);
+    while at.0 > 0 {
+        let from = best[at.0][at.1].from;
+        ends.push(at.0 - from.0);
         at = from;
     }
     ends.reverse();
@@ -67,28 +109,67 @@ pub fn cuts(stages: &[Stage], input: Shape, prices: &Prices) -> Vec<usize> {
     ends
 }
 
-/// The cheapest single map from a dense layout; `None` where the stages cannot be multiplied.
-fn map_cost<'a>(
-    ops: impl Iterator<Item = &'a Linear> + Clone,
-    count: usize,
+/// The cheapest way to a layout: seconds, and stage and layout where its last map begins.
+#[derive(Clone, Copy)]
+struct Way {
+    cost: f64,
+    from: (usize, usize),
+}
+
+/// Layouts behind `ops`; twisted ones as well where something follows.
+fn candidates<'a>(
     input: Shape,
-    output: Shape,
-    prices: &Prices,
-) -> Option<f64> {
-    if count > 1 && (count > MAX_STAGES || !can_be_stored(ops.clone(), input)) {
-        return None;
-    }
-    let relation = Relation::new(ops.clone(), input, output);
-    let stride = total_stride(ops, input);
-    let mut best: Option<f64> = None;
-    for from in plain_candidates(input, SLOTS, &[], "").ok()? {
-        let inherited = [(from.clone(), stride)];
-        for to in plain_candidates(output, SLOTS, &inherited, "").ok()? {
-            let cost = cheapest_map(&relation, &from, &to, prices).cost;
-            best = Some(best.map_or(cost, |b| b.min(cost)));
+    ops: impl Iterator<Item = &'a Linear> + Clone,
+    shape: Shape,
+    inner: bool,
+) -> Vec<Layout> {
+    let stride = total_stride(ops.clone(), input);
+    let entries = Relation::new(ops, input, shape).entries();
+    let copies = MAX_VISITED / entries.max(1);
+    let first = plain_candidates(input, SLOTS, &[], "").unwrap_or_default();
+    let inherited: Vec<_> = first.into_iter().map(|l| (l, stride)).collect();
+    let plain = plain_candidates(shape, SLOTS, &inherited, "").unwrap_or_default();
+    let twist = match inner {
+        true => Twist::ByMaps,
+        false => Twist::Free { granularity: 0 },
+    };
+    let all = plain
+        .into_iter()
+        .flat_map(|l| with_twists(with_copies(l, copies), twist));
+    all.map(|c| c.seen).collect()
+}
+
+/// Counts the maps that parts of the chain would be.
+struct Maps<'a> {
+    prices: &'a Prices,
+    counter: Counter,
+    /// Relations so far.
+    count: usize,
+}
+
+impl Maps<'_> {
+    /// Seconds from every layout to every layout; `None` where the operators cannot be multiplied.
+    fn between<'a>(
+        &mut self,
+        ops: impl Iterator<Item = &'a Linear> + Clone,
+        input: Shape,
+        output: Shape,
+        from: &[Layout],
+        to: &[Layout],
+    ) -> Option<Vec<Vec<f64>>> {
+        let count = ops.clone().count();
+        if count > 1 && (count > MAX_STAGES || !can_be_stored(ops.clone(), input)) {
+            return None;
         }
+        let relation = Relation::new(ops, input, output);
+        self.count += 1;
+        let mut row = |a: &Layout| -> Vec<f64> {
+            let relation = (self.count, &relation);
+            let cost = |b| self.counter.cheapest_map(relation, a, b, self.prices).cost;
+            to.iter().map(cost).collect()
+        };
+        Some(from.iter().map(&mut row).collect())
     }
-    best.filter(|cost| cost.is_finite())
 }
 
 /// Whether every operator, and every product up to it, has few enough entries.
