@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use hecc_ir::params::Parameters;
+use hecc_ir::linear::baby_giant;
+use hecc_ir::params::{Parameters, Transform};
 use hecc_ir::plan::KeyManifest;
 use hecc_ir::program::{Op, Program};
 
@@ -45,9 +46,10 @@ pub fn key_bytes(parameters: &Parameters, keys: &KeyManifest) -> u64 {
 }
 
 /// An estimate of the most bytes alive at once: all keys, expanded; and at the worst node the living
-/// ciphertexts, the living bootstrappers' encoded transforms, and either the encoded diagonals of the node's
-/// map with the numbers they come from, or some ten ciphertexts at the top for a bootstrap, or at the
-/// node's level for a polynomial.
+/// ciphertexts, the living bootstrappers' encoded transforms, and what the node works on. That is, for a
+/// map its diagonals as numbers and as encoded integers, and the rotations of its operand; for a bootstrap
+/// some ten ciphertexts at the top, and the numbers of the map that follows, made beside it; for a
+/// polynomial some ten ciphertexts at its operand's level.
 pub fn peak_bytes(
     program: &Program,
     parameters: &Parameters,
@@ -55,30 +57,29 @@ pub fn peak_bytes(
     keys: &KeyManifest,
     bootstrappers: &[RangeInclusive<usize>],
 ) -> u64 {
-    let n = 1u64 << parameters.log_n;
+    // Bytes of a vector of N residues.
+    let vector = WORD << parameters.log_n;
     let limbs = |level: usize| level as u64 + 1;
-    let specials = parameters.p.len() as u64;
-    let ciphertext = |level: usize, parts: usize| 2 * limbs(level) * n * WORD * parts as u64;
+    let specials = parameters.p.len();
+    let ciphertext = |level: usize, parts: usize| 2 * limbs(level) * vector * parts as u64;
     let expanded = |(level, specials, digits): Shape| {
-        2 * digits as u64 * (limbs(level) + specials as u64) * n * WORD
+        2 * digits as u64 * (limbs(level) + specials as u64) * vector
     };
     let keys: u64 = shapes(parameters, keys).into_iter().map(expanded).sum();
-    let encoded =
-        |level: usize, diagonals: usize| diagonals as u64 * (limbs(level) + specials) * n * WORD;
-    let transforms = parameters.bootstrap_transforms();
-    let transforms = transforms.iter().map(|t| encoded(t.level, t.offsets.len()));
-    let bootstrapper: u64 = transforms.sum();
+    // Low in the chain, transforms are encoded without special primes.
+    let encoded = |transform: &Transform| {
+        let above = if transform.level < 2 * specials {
+            0
+        } else {
+            specials
+        };
+        transform.offsets.len() as u64 * (limbs(transform.level) + above as u64) * vector
+    };
+    let bootstrapper: u64 = parameters.bootstrap_transforms().iter().map(encoded).sum();
+    // A value a slot: half a vector a diagonal.
+    let numbers = |map: usize| offsets[map].offsets.len() as u64 * vector / 2;
 
-    let mut last_use: Vec<usize> = (0..program.nodes.len()).collect();
-    for (value, node) in program.nodes.iter().enumerate() {
-        for x in node.op.operands() {
-            last_use[x] = value;
-        }
-    }
-    let mut dies_at = vec![Vec::new(); program.nodes.len()];
-    for (value, &last) in last_use.iter().enumerate() {
-        dies_at[last].push(value);
-    }
+    let dying = last_uses(program);
     let (mut living, mut worst) = (0, 0);
     for (value, node) in program.nodes.iter().enumerate() {
         living += ciphertext(node.level, node.layout.parts);
@@ -88,22 +89,49 @@ pub fn peak_bytes(
                 ciphertext(enter, 2 * node.layout.parts)
             }
             Op::Linear { map, .. } => {
-                let diagonals = offsets[*map].offsets.len();
-                // Slots are half of N, complex numbers two words.
-                encoded(enter, diagonals) + diagonals as u64 * n * WORD
+                let (babies, _) = baby_giant(&offsets[*map].offsets, program.maps[*map].giant);
+                2 * numbers(*map) + ciphertext(enter + specials, babies.len())
             }
             Op::Polynomial { .. } => ciphertext(enter, 10),
-            Op::Activate { .. } => ciphertext(parameters.top(), 10),
+            Op::Activate { .. } => {
+                let next = program.nodes[value..]
+                    .iter()
+                    .find_map(|node| match node.op {
+                        Op::Linear { map, .. } => Some(numbers(map)),
+                        Op::Input
+                        | Op::MulConst { .. }
+                        | Op::Add { .. }
+                        | Op::Mul { .. }
+                        | Op::Polynomial { .. }
+                        | Op::Activate { .. } => None,
+                    });
+                ciphertext(parameters.top(), 10) + next.unwrap_or(0)
+            }
         };
         let built = bootstrappers
             .iter()
             .filter(|uses| uses.contains(&value))
             .count() as u64;
         worst = worst.max(living + work + built * bootstrapper);
-        for &dead in &dies_at[value] {
+        for &dead in &dying[value] {
             let node = &program.nodes[dead];
             living -= ciphertext(node.level, node.layout.parts);
         }
     }
     keys + worst
+}
+
+/// For each node the values that nothing uses after it.
+fn last_uses(program: &Program) -> Vec<Vec<usize>> {
+    let mut last: Vec<usize> = (0..program.nodes.len()).collect();
+    for (value, node) in program.nodes.iter().enumerate() {
+        for x in node.op.operands() {
+            last[x] = value;
+        }
+    }
+    let mut dying = vec![Vec::new(); program.nodes.len()];
+    for (value, &last) in last.iter().enumerate() {
+        dying[last].push(value);
+    }
+    dying
 }
