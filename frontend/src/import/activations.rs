@@ -53,6 +53,15 @@ impl<'a> Translator<'a> {
         self.raw.activation(x.id, function)
     }
 
+    /// `alpha elu(x / alpha)`.
+    pub(super) fn celu(&mut self, node: &'a NodeProto) -> Step<Id> {
+        let alpha = float(node, "alpha", 1.0)?;
+        let x = self.data(node, 0)?.id;
+        let inner = self.raw.uniform(x, 1.0 / alpha, 0.0)?;
+        let elu = self.raw.activation(inner, Function::Elu { alpha: 1.0 })?;
+        self.raw.uniform(elu, alpha, 0.0)
+    }
+
     /// A limit above, below, or both.
     pub(super) fn clip(&mut self, node: &'a NodeProto) -> Step<Id> {
         let x = self.data(node, 0)?.id;

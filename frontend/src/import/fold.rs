@@ -183,7 +183,7 @@ fn bound(node: &NodeProto, facts: &Facts, budget: &mut u64) -> Step<bool> {
             dims.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64))
         }
         // Both bounds hold for every broadcast and every gather.
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Gather" => operands
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Equal" | "Where" | "Gather" => operands
             .iter()
             .fold(1u64, |n, t| n.saturating_mul(t.len() as u64)),
         _ => sum,

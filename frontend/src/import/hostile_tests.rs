@@ -269,7 +269,8 @@ fn errors_name_what_is_wrong() {
     input(&[1, 4, -8, 8], &["-8 on axis 2"]);
     input(&[1, 4, 1 << 50, 8], &["axis 2"]);
     input(&[1, 65536, 65536, 65536], &["elements"]);
-    input(&[4, 8, 8], &["3 axes"]);
+    input(&[4, 8, 8], &["batch of 4"]);
+    input(&[8], &["1 axes"]);
 }
 
 /// Shape arithmetic that asks for terabytes is refused before it is evaluated.

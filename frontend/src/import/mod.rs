@@ -5,8 +5,8 @@
 //! (`validate`, `operators`, `attributes`), shapes inferred and constants folded with the batch fixed
 //! to 1 (`fold` by tract-onnx, `shapes`, `window`, `resize`), what remains translated operator by
 //! operator (`translate` and its neighbours) to a network with a few operators more than nn has
-//! (`raw`), activations found that exporters spell out (`patterns`, `polynomials`), and the rest
-//! written as nn. What an error names, file, node, operator, attribute, is known before tract sees
+//! (`raw`), activations found that exporters spell out (`patterns`, `polynomials`), and the whole
+//! written as nn (`emit`). What an error names, file, node, operator, attribute, is known before tract sees
 //! the model; [`examine`] goes on after an error and lists them all.
 
 mod error;
@@ -36,6 +36,8 @@ mod pools;
 mod chebyshev;
 mod patterns;
 mod polynomials;
+
+mod emit;
 
 pub use error::ImportError;
 
@@ -145,7 +147,7 @@ fn examine_bytes(
     let graph = match translated.output {
         Some(mut output) => patterns::recognise(&mut translated.raw, &mut output)
             .map_err(|p| (0, p))
-            .and_then(|()| polynomials::emit(&translated.raw, output))
+            .and_then(|()| emit::emit(&translated.raw, output))
             .map_err(|(origin, problem)| {
                 model.faults[origin].get_or_insert(problem);
             })

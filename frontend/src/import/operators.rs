@@ -128,6 +128,7 @@ const OPERATORS: &[Operator] = &[
     op("BatchNormalization", &NORMALIZATION, (5, 5), false, SameUnfolded),
     op("Cast", &[("to", Int), ("saturate", Int)], (1, 1), true, Reader),
     op("Ceil", &[], (1, 1), true, Same),
+    op("Celu", &[("alpha", Float)], (1, 1), false, SameUnfolded),
     op("Clip", &[("min", Float), ("max", Float)], (1, 3), false, SameUnfolded),
     op("Concat", &[("axis", Int)], (1, 64), true, Reader),
     op("Constant", &CONSTANT, (0, 0), true, Reader),
@@ -139,6 +140,7 @@ const OPERATORS: &[Operator] = &[
     op("Div", &[], (2, 2), true, Reader),
     op("Dropout", &[("ratio", Float), ("seed", Int)], (1, 3), false, SameUnfolded),
     op("Elu", &[("alpha", Float)], (1, 1), false, SameUnfolded),
+    op("Equal", &[], (2, 2), true, Reader),
     op("Erf", &[], (1, 1), false, SameUnfolded),
     op("Exp", &[], (1, 1), true, Same),
     op("Expand", &[], (2, 2), true, Own),
@@ -187,6 +189,7 @@ const OPERATORS: &[Operator] = &[
     op("Transpose", &[("perm", Ints)], (1, 1), true, Reader),
     op("Unsqueeze", &[("axes", Ints)], (1, 2), true, Reader),
     op("Upsample", &[("mode", Text), ("scales", Floats)], (1, 2), false, Own),
+    op("Where", &[], (3, 3), true, Reader),
 ];
 
 /// The operator of a node, or why there is none.
@@ -207,7 +210,7 @@ fn nearest(name: &str) -> Option<&'static str> {
         | "MeanVarianceNormalization" | "LpNormalization" | "RMSNormalization" => {
             "its statistics depend on the image; use BatchNormalization"
         }
-        "Softsign" | "ThresholdedRelu" | "Celu" | "Hardmax" | "Sign" | "Sin" | "Tan" | "Log" => {
+        "Softsign" | "ThresholdedRelu" | "Hardmax" | "Sign" | "Sin" | "Tan" | "Log" => {
             "use one of Relu, LeakyRelu, Clip, Sigmoid, HardSigmoid, HardSwish, Gelu, Tanh, Elu, Selu, Softplus, Mish, or a polynomial"
         }
         "LpPool" | "GlobalLpPool" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceMin"
@@ -244,7 +247,6 @@ pub(super) fn keeps_shape(name: &str) -> bool {
             | "RMSNormalization"
             | "Softsign"
             | "ThresholdedRelu"
-            | "Celu"
             | "Hardmax"
             | "Sign"
             | "Sin"

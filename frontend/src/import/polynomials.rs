@@ -1,25 +1,46 @@
-//! Polynomials spelled out as sums and products, and the step to the nn language.
+//! Polynomials spelled out as sums and products.
 //!
-//! Every value is a polynomial of some earlier value, if only of itself. Where two operands of a sum
-//! or a product are polynomials of one value, so is the result, up to a degree. A polynomial of
-//! degree 2 or more becomes one activation, where something else than a larger polynomial of the
-//! same value reads it. A polynomial of a cosine of a line is an approximation that was spelled out:
-//! it is kept as it is, coefficient by coefficient.
+//! From a value that is read, the operators behind it are followed until all that is open is one
+//! value: the value it is a polynomial of, whose coefficients come from algebra in the Chebyshev basis,
+//! one row for all channels or one for each. A polynomial of a polynomial stays two, unless its
+//! degree is low. Three forms are approximations that were spelled out, and are kept as they are,
+//! coefficient by coefficient: a series in a cosine of a line; and, where the value is divided by a
+//! number before and multiplied by the same number behind, a composition of series, which may end in
+//! a product with the value.
 
 use super::chebyshev::{add, degree, multiply, powers};
-use super::error::{Problem, Step};
 use super::patterns::uniform;
 use super::raw::{Id, Op, Raw};
 use hecc_ir::function::{Approximation, Function};
-use hecc_ir::nn::{self, Graph, Linear};
+use hecc_ir::nn::Linear;
+use std::collections::{BTreeSet, HashMap};
 use std::f64::consts::{FRAC_PI_2, PI};
 
-/// Highest degree of a polynomial of a value of the network.
+/// Highest degree of a polynomial that belongs to the network.
 const MAX_DEGREE: usize = 15;
-/// Highest degree of a polynomial of a cosine.
-const MAX_COSINE_DEGREE: usize = 127;
-/// Products of coefficients, altogether; a value beyond is read as it is.
+/// Highest degree of a series that is an approximation.
+const MAX_SERIES: usize = 127;
+/// Operators of one polynomial, at most: some four for each degree.
+const MAX_OPERATORS: usize = 1024;
+/// Products of coefficients, for all polynomials together.
 const BUDGET: usize = 1 << 28;
+/// What following one operator takes from it.
+const STEP: usize = 16;
+/// Relative difference of numbers that were one before they were float32.
+const SAME: f64 = 1e-6;
+
+/// How a value is computed.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// By its own operator.
+    Node,
+    /// By a function of another value plus a shift.
+    Function {
+        of: Id,
+        shift: f64,
+        function: Function,
+    },
+}
 
 /// A polynomial of the value `of`, in the Chebyshev basis: one row for all channels, or one for each.
 #[derive(Clone, Debug)]
@@ -29,303 +50,352 @@ struct Polynomial {
 }
 
 impl Polynomial {
-    fn identity(of: Id) -> Self {
-        Self {
-            of,
-            rows: vec![vec![0.0, 1.0]],
-        }
-    }
-
     fn degree(&self) -> usize {
         self.rows.iter().map(|row| degree(row)).max().unwrap_or(0)
     }
 
-    fn numbers(&self) -> usize {
-        self.rows.iter().map(Vec::len).sum()
-    }
-
-    /// Row by row; a single row stands for all channels.
-    fn zip(&self, other: &Self, f: impl Fn(&[f64], &[f64]) -> Vec<f64>) -> Self {
-        let n = self.rows.len().max(other.rows.len());
-        let row = |p: &Self, i: usize| if p.rows.len() == 1 { 0 } else { i };
-        let rows = (0..n).map(|i| f(&self.rows[row(self, i)], &other.rows[row(other, i)]));
-        Self {
-            of: self.of,
-            rows: rows.collect(),
+    /// The row of all channels.
+    fn row(&self) -> Option<&[f64]> {
+        match self.rows.as_slice() {
+            [row] => Some(row),
+            _ => None,
         }
     }
 }
 
-/// The nn graph of what the output depends on. Problems name the position of an ONNX node.
-pub(super) fn emit(raw: &Raw, output: Id) -> Result<Graph, (usize, Problem)> {
-    let polynomials = polynomials(raw);
-    let forms: Vec<Form> = (0..raw.nodes.len())
-        .map(|id| form(raw, &polynomials, id))
-        .collect();
-    let mut needed = vec![false; raw.nodes.len()];
-    needed[output] = true;
-    for id in (0..raw.nodes.len()).rev().filter(|&id| id <= output) {
-        if needed[id] {
-            match &forms[id] {
-                Form::Node => raw.nodes[id].operands.iter().for_each(|&o| needed[o] = true),
-                Form::Polynomial(of, _) | Form::Cosine { of, .. } => needed[*of] = true,
-            }
+/// What is left of [`BUDGET`].
+pub(super) struct Forms<'a> {
+    raw: &'a Raw,
+    budget: usize,
+}
+
+impl<'a> Forms<'a> {
+    pub fn new(raw: &'a Raw) -> Self {
+        let budget = BUDGET;
+        Self { raw, budget }
+    }
+
+    /// How a value that is read is computed.
+    pub fn of(&mut self, id: Id) -> Form {
+        let channels = self.raw.nodes[id].shape.c;
+        match self.find(id) {
+            // Numbers that no longer fit a float32 stay with the operators they come from.
+            Some(Form::Function { function, .. }) if function.verify(channels).is_err() => Form::Node,
+            Some(form) => form,
+            None => Form::Node,
         }
     }
-    let input = &raw.nodes[0];
-    let mut emission = Emission {
-        raw,
-        graph: Graph::new(&input.name, input.shape),
-        places: vec![None; raw.nodes.len()],
-    };
-    emission.places[0] = Some(emission.graph.input);
-    for id in (1..raw.nodes.len()).filter(|&id| needed[id]) {
-        let place = emission
-            .node(id, &forms[id])
-            .map_err(|p| (raw.nodes[id].origin, p))?;
-        emission.places[id] = Some(place);
-    }
-    let mut graph = emission.graph;
-    graph.output = emission.places[output].unwrap_or(graph.input);
-    Ok(graph)
-}
 
-/// How a value is computed.
-enum Form {
-    /// By its own operator.
-    Node,
-    /// By a polynomial of a value.
-    Polynomial(Id, Function),
-    /// By a polynomial of a cosine of `of` plus a shift.
-    Cosine {
-        of: Id,
-        shift: f64,
-        approximation: Approximation,
-    },
-}
-
-fn polynomials(raw: &Raw) -> Vec<Polynomial> {
-    let mut all: Vec<Polynomial> = Vec::with_capacity(raw.nodes.len());
-    let mut budget = BUDGET;
-    for (id, node) in raw.nodes.iter().enumerate() {
-        let operand = |i: usize| &all[node.operands[i]];
-        let found = match &node.op {
-            Op::Linear(Linear::Affine { scale, shift }) => {
-                let line = match uniform_rows(scale, shift) {
-                    Some(row) => vec![row],
-                    None => (scale.iter().zip(shift))
-                        .map(|(&a, &b)| vec![f64::from(b), f64::from(a)])
-                        .collect(),
-                };
-                let line = Polynomial { of: 0, rows: line };
-                // a x + b of a polynomial: its coefficients times a, and b.
-                spend(&mut budget, operand(0).numbers().max(2) * line.rows.len()).then(|| {
-                    operand(0).zip(&line, |p, line| {
-                        let mut row: Vec<f64> = p.iter().map(|c| c * line[1]).collect();
-                        row[0] += line[0];
-                        row
-                    })
-                })
-            }
-            Op::Add if operand(0).of == operand(1).of => {
-                let work = operand(0).numbers() + operand(1).numbers();
-                spend(&mut budget, work).then(|| operand(0).zip(operand(1), add))
-            }
-            Op::Mul if operand(0).of == operand(1).of => {
-                product(raw, operand(0), operand(1), &mut budget)
-            }
-            Op::Activation(Function::Power { exponent }) if *exponent as usize <= MAX_DEGREE => {
-                let mut power = Some(operand(0).clone());
-                for _ in 1..*exponent {
-                    power = power.and_then(|p| product(raw, &p, operand(0), &mut budget));
-                }
-                power
-            }
-            Op::Add
-            | Op::Mul
-            | Op::Div
-            | Op::Linear(_)
-            | Op::Activation(_)
-            | Op::Input
-            | Op::Erf
-            | Op::Cos
-            | Op::Unknown => None,
-        };
-        all.push(found.unwrap_or_else(|| Polynomial::identity(id)));
-    }
-    all
-}
-
-fn uniform_rows(scale: &[f32], shift: &[f32]) -> Option<Vec<f64>> {
-    let (a, b) = (scale.first()?, shift.first()?);
-    let same = scale.iter().all(|s| s == a) && shift.iter().all(|s| s == b);
-    same.then(|| vec![f64::from(*b), f64::from(*a)])
-}
-
-fn product(raw: &Raw, x: &Polynomial, y: &Polynomial, budget: &mut usize) -> Option<Polynomial> {
-    let limit = match raw.nodes[x.of].op {
-        Op::Cos => MAX_COSINE_DEGREE,
-        _ => MAX_DEGREE,
-    };
-    let rows = x.rows.len().max(y.rows.len());
-    let work = rows * x.rows[0].len() * y.rows[0].len();
-    let fits = x.degree() + y.degree() <= limit && spend(budget, work);
-    fits.then(|| {
-        x.zip(y, |a, b| {
-            let mut row = multiply(a, b);
-            row.truncate(limit + 1);
-            row
-        })
-    })
-}
-
-fn spend(budget: &mut usize, work: usize) -> bool {
-    let enough = work <= *budget;
-    *budget = budget.saturating_sub(work);
-    enough
-}
-
-fn form(raw: &Raw, polynomials: &[Polynomial], id: Id) -> Form {
-    let p = &polynomials[id];
-    let cosine = raw.nodes[p.of].op == Op::Cos;
-    match (cosine, p.rows.as_slice()) {
-        (true, [row]) => {
-            cosine_series(raw, id, p.of, row).unwrap_or(Form::Node)
+    fn find(&mut self, id: Id) -> Option<Form> {
+        if !is_part(&self.raw.nodes[id].op) && self.raw.nodes[id].op != Op::Cos {
+            return None;
         }
-        (false, rows) if p.of != id && p.degree() >= 2 => {
-            let n = p.degree() + 1;
+        if let Some(form) = self.scaled(id) {
+            return Some(form);
+        }
+        if self.raw.nodes[id].op == Op::Cos {
+            return self.cosine_series(id, id, &[0.0, 1.0]);
+        }
+        let p = self.polynomial(id)?;
+        if self.raw.nodes[p.of].op == Op::Cos {
+            return self.cosine_series(id, p.of, p.row()?);
+        }
+        let n = p.degree() + 1;
+        if n < 3 {
+            return None;
+        }
+        let function = if n <= MAX_DEGREE + 1 {
             let row = |row: &Vec<f64>| {
                 let mut powers: Vec<f32> = powers(row).into_iter().map(|c| c as f32).collect();
                 powers.resize(n, 0.0);
                 powers
             };
-            let mut coefficients: Vec<Vec<f32>> = rows.iter().map(row).collect();
+            let mut coefficients: Vec<Vec<f32>> = p.rows.iter().map(row).collect();
             if coefficients.iter().all(|row| *row == coefficients[0]) {
                 coefficients.truncate(1);
             }
-            Form::Polynomial(p.of, Function::Polynomial { coefficients })
-        }
-        _ => Form::Node,
-    }
-}
-
-/// `P(cos(a x + b))` as an approximation of its own: `range P(cos((pi/2)(1 + rho x / range)))`.
-fn cosine_series(raw: &Raw, id: Id, cosine: Id, row: &[f64]) -> Option<Form> {
-    // The line inside the cosine, back to the value that it is a line of.
-    let (mut of, mut slope, mut at_zero) = (raw.nodes[cosine].operands[0], 1.0, 0.0);
-    while let Op::Linear(linear) = &raw.nodes[of].op
-        && let Some((scale, shift)) = uniform(linear)
-    {
-        at_zero += slope * shift;
-        slope *= scale;
-        of = raw.nodes[of].operands[0];
-    }
-    if slope < 0.0 {
-        (slope, at_zero) = (-slope, -at_zero);
-    }
-    if slope.abs() < 1e-12 || !slope.is_finite() {
-        return None;
-    }
-    // Whole turns of the cosine do nothing.
-    let turns = ((at_zero - FRAC_PI_2) / (2.0 * PI)).round();
-    let offset = at_zero - FRAC_PI_2 - 2.0 * PI * turns;
-    let shift = if offset.abs() < 1e-6 { 0.0 } else { offset / slope };
-    // The factor behind the series is its range, if that leaves |x| <= range within the half circle.
-    let factor = match &raw.nodes[id].op {
-        Op::Linear(linear) => uniform(linear).filter(|&(_, b)| b == 0.0).map(|(a, _)| a),
-        _ => None,
-    };
-    let rho_of = |range: f64| slope * range / FRAC_PI_2;
-    let range = factor
-        .filter(|&a| a > 0.0 && rho_of(a) <= 1.0 + 1e-6 && rho_of(a) > 0.05)
-        .unwrap_or(1.0 / rho_of(1.0));
-    // A share that a person chose has few digits; float32 constants hide them.
-    let digits = (rho_of(range) * 1e4).round() / 1e4;
-    let rho = if (rho_of(range) - digits).abs() < 1e-6 {
-        digits
-    } else {
-        rho_of(range).min(1.0)
-    };
-    // Every number of the file is a float32, and so was the approximation it spells out.
-    let single = |v: f64| f64::from(v as f32);
-    let coefficients = row[..=degree(row).max(1)].iter().map(|c| single(c / range)).collect();
-    Some(Form::Cosine {
-        of,
-        shift,
-        approximation: Approximation::Fused {
-            range: single(range),
-            rho: single(rho),
-            coefficients,
-        },
-    })
-}
-
-struct Emission<'a> {
-    raw: &'a Raw,
-    graph: Graph,
-    places: Vec<Option<nn::ValueId>>,
-}
-
-impl Emission<'_> {
-    fn place(&self, id: Id) -> Step<nn::ValueId> {
-        self.places[id].ok_or_else(|| Problem::new("depends on something that is not supported"))
-    }
-
-    fn node(&mut self, id: Id, form: &Form) -> Step<nn::ValueId> {
-        let node = &self.raw.nodes[id];
-        let (name, shape) = (node.name.as_str(), node.shape);
-        let operand = |i: usize| self.place(node.operands[i]);
-        let (op, operands) = match (form, &node.op) {
-            (Form::Polynomial(of, function), _) => {
-                (nn::Op::Activation(function.clone()), vec![self.place(*of)?])
-            }
-            (
-                Form::Cosine {
-                    of,
-                    shift,
-                    approximation,
-                },
-                _,
-            ) => {
-                let mut x = self.place(*of)?;
-                if *shift != 0.0 {
-                    let line = Linear::Affine {
-                        scale: vec![1.0; shape.c],
-                        shift: vec![*shift as f32; shape.c],
-                    };
-                    let name = format!("{name}/shift");
-                    x = self.graph.push(nn::Op::Linear(line), &name, shape, &[x]);
-                }
-                let function = Function::Approximated(approximation.clone());
-                (nn::Op::Activation(function), vec![x])
-            }
-            (Form::Node, Op::Linear(linear)) => {
-                (nn::Op::Linear(linear.clone()), vec![operand(0)?])
-            }
-            (Form::Node, Op::Activation(function)) => {
-                (nn::Op::Activation(function.clone()), vec![operand(0)?])
-            }
-            (Form::Node, Op::Add) => (nn::Op::Add, vec![operand(0)?, operand(1)?]),
-            (Form::Node, Op::Mul) => (nn::Op::Mul, vec![operand(0)?, operand(1)?]),
-            (Form::Node, Op::Div) => {
-                let (x, y) = (operand(0)?, operand(1)?);
-                let (op, name) = (
-                    nn::Op::Activation(Function::Reciprocal),
-                    format!("{name}/reciprocal"),
-                );
-                let inverse = self.graph.push(op, &name, shape, &[y]);
-                (nn::Op::Mul, vec![x, inverse])
-            }
-            (Form::Node, Op::Erf) => {
-                return Err(Problem::new("is no part of a Gelu")
-                    .help("supported: x (1 + erf(x / sqrt(2))) / 2, as exporters write Gelu"));
-            }
-            (Form::Node, Op::Cos) => {
-                return Err(Problem::new("is no part of a cosine series")
-                    .help("supported: polynomials in cos(a x + b), the same for all channels"));
-            }
-            (Form::Node, Op::Input | Op::Unknown) => return self.place(id),
+            Function::Polynomial { coefficients }
+        } else {
+            Function::Approximated(Approximation::Levelled {
+                range: 1.0,
+                polynomials: vec![singles(p.row()?, 1.0)],
+                times_x: false,
+            })
         };
-        Ok(self.graph.push(op, name, shape, &operands))
+        Some(Form::Function {
+            of: p.of,
+            shift: 0.0,
+            function,
+        })
     }
+
+    /// The polynomial that `id` is of the nearest value that all its operators come from.
+    fn polynomial(&mut self, id: Id) -> Option<Polynomial> {
+        let mut open = BTreeSet::from([id]);
+        let mut inside: Vec<Id> = Vec::new();
+        let mut best: Option<Polynomial> = None;
+        // Whether a sum or a product is among the operators since the last stop.
+        let mut joined = false;
+        loop {
+            let only = *open.first()?;
+            if open.len() == 1 && (joined || best.is_none()) {
+                // A series in multiples of a cosine is one in the cosine.
+                if let Some(cosine) = self.cosine_behind(only) {
+                    let mut at = only;
+                    while at != cosine {
+                        inside.push(at);
+                        at = self.raw.nodes[at].operands[0];
+                    }
+                    return self.evaluate(cosine, &inside, id);
+                }
+            }
+            if open.len() == 1 && joined {
+                let Some(found) = self.evaluate(only, &inside, id) else {
+                    return best;
+                };
+                // A polynomial of a polynomial: one, if the degree stays low.
+                if found.degree() > MAX_DEGREE {
+                    return best.or(Some(found));
+                }
+                best = Some(found);
+                joined = false;
+            }
+            if !self.step(&mut open, &mut inside, &mut joined) {
+                return best;
+            }
+        }
+    }
+
+    /// Follows the last open value to its operands; whether it could be.
+    fn step(
+        &mut self,
+        open: &mut BTreeSet<Id>,
+        inside: &mut Vec<Id>,
+        joined: &mut bool,
+    ) -> bool {
+        let Some(last) = open.pop_last() else {
+            return false;
+        };
+        let node = &self.raw.nodes[last];
+        let within = inside.len() < MAX_OPERATORS && is_part(&node.op);
+        self.budget = self.budget.saturating_sub(STEP);
+        if !within || self.budget == 0 {
+            return false;
+        }
+        *joined |= !matches!(node.op, Op::Linear(_));
+        inside.push(last);
+        open.extend(&node.operands);
+        true
+    }
+
+    /// The cosine that a value is a uniform line of.
+    fn cosine_behind(&self, id: Id) -> Option<Id> {
+        let mut at = id;
+        for _ in 0..MAX_OPERATORS {
+            match &self.raw.nodes[at].op {
+                Op::Cos => return Some(at),
+                Op::Linear(linear) if uniform(linear).is_some() => {
+                    at = self.raw.nodes[at].operands[0];
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// The polynomial of `base` that `id` is; `inside` are the operators between, last first.
+    fn evaluate(&mut self, base: Id, inside: &[Id], id: Id) -> Option<Polynomial> {
+        let mut all: HashMap<Id, Vec<Vec<f64>>> = HashMap::from([(base, vec![vec![0.0, 1.0]])]);
+        for &at in inside.iter().rev() {
+            let node = &self.raw.nodes[at];
+            let x = all.get(node.operands.first()?)?;
+            let rows = match &node.op {
+                Op::Linear(Linear::Affine { scale, shift }) => {
+                    let lines = match uniform_line(scale, shift) {
+                        Some(line) => vec![line],
+                        None => (scale.iter().zip(shift))
+                            .map(|(&a, &b)| vec![f64::from(b), f64::from(a)])
+                            .collect(),
+                    };
+                    self.zip(x, &lines, 1, |p, line| {
+                        let mut row: Vec<f64> = p.iter().map(|c| c * line[1]).collect();
+                        row[0] += line[0];
+                        row
+                    })?
+                }
+                Op::Add => self.zip(x, all.get(&node.operands[1])?, 1, add)?,
+                Op::Mul => {
+                    let y = all.get(&node.operands[1])?;
+                    self.product(x, y)?
+                }
+                Op::Activation(Function::Power { exponent }) => {
+                    let mut power = x.clone();
+                    for _ in 1..*exponent {
+                        power = self.product(&power, x)?;
+                    }
+                    power
+                }
+                _ => return None,
+            };
+            all.insert(at, rows);
+        }
+        let rows = all.remove(&id)?;
+        Some(Polynomial { of: base, rows })
+    }
+
+    fn product(&mut self, x: &[Vec<f64>], y: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+        let degree_of = |rows: &[Vec<f64>]| rows.iter().map(|r| degree(r)).max().unwrap_or(0);
+        let n = degree_of(x) + degree_of(y);
+        if n > MAX_SERIES {
+            return None;
+        }
+        self.zip(x, y, degree_of(y) + 1, |a, b| {
+            let mut row = multiply(a, b);
+            row.truncate((n + 1).max(2));
+            row
+        })
+    }
+
+    /// Row by row; a single row stands for all channels.
+    fn zip(
+        &mut self,
+        x: &[Vec<f64>],
+        y: &[Vec<f64>],
+        work: usize,
+        f: impl Fn(&[f64], &[f64]) -> Vec<f64>,
+    ) -> Option<Vec<Vec<f64>>> {
+        let n = x.len().max(y.len());
+        let spent = n * x[0].len().max(y[0].len()) * work;
+        self.budget = self.budget.checked_sub(spent)?;
+        let row = |rows: &[Vec<f64>], i: usize| if rows.len() == 1 { 0 } else { i };
+        Some((0..n).map(|i| f(&x[row(x, i)], &y[row(y, i)])).collect())
+    }
+
+    /// `range p_k(... p_1(x / range))`, perhaps times `x / range` inside: known by the factor behind,
+    /// which undoes the one before.
+    fn scaled(&mut self, id: Id) -> Option<Form> {
+        let range = factor(self.raw, id)?;
+        let top = self.raw.nodes[id].operands[0];
+        let unit = |at: Id| factor(self.raw, at).is_some_and(|a| (a * range - 1.0).abs() < SAME);
+        let node = &self.raw.nodes[top];
+        let (mut at, base, times_x) = match (&node.op, node.operands.as_slice()) {
+            (Op::Mul, &[p, x]) if p != x && unit(x) => (p, Some(x), true),
+            (Op::Mul, &[x, p]) if p != x && unit(x) => (p, Some(x), true),
+            _ => (top, None, false),
+        };
+        let mut polynomials = Vec::new();
+        while !unit(at) {
+            let p = self.segment(at)?;
+            polynomials.push(singles(p.row()?, 1.0));
+            at = p.of;
+        }
+        if base.is_some_and(|x| x != at) || polynomials.is_empty() {
+            return None;
+        }
+        polynomials.reverse();
+        Some(Form::Function {
+            of: self.raw.nodes[at].operands[0],
+            shift: 0.0,
+            function: Function::Approximated(Approximation::Levelled {
+                range: f64::from(range as f32),
+                polynomials,
+                times_x,
+            }),
+        })
+    }
+
+    /// As [`Self::polynomial`], up to the first value that all operators come from.
+    fn segment(&mut self, id: Id) -> Option<Polynomial> {
+        let mut open = BTreeSet::from([id]);
+        let (mut inside, mut joined) = (Vec::new(), false);
+        while open.len() > 1 || !joined {
+            if !self.step(&mut open, &mut inside, &mut joined) {
+                return None;
+            }
+        }
+        self.evaluate(*open.first()?, &inside, id)
+    }
+
+    /// `P(cos(a x + b))` as `range P(cos((pi/2)(1 + rho x / range)))`.
+    fn cosine_series(&self, id: Id, cosine: Id, row: &[f64]) -> Option<Form> {
+        // The line inside the cosine, back to the value that it is a line of.
+        let nodes = &self.raw.nodes;
+        let (mut of, mut slope, mut at_zero) = (nodes[cosine].operands[0], 1.0, 0.0);
+        while let Op::Linear(linear) = &nodes[of].op
+            && let Some((scale, shift)) = uniform(linear)
+        {
+            at_zero += slope * shift;
+            slope *= scale;
+            of = nodes[of].operands[0];
+        }
+        if slope < 0.0 {
+            (slope, at_zero) = (-slope, -at_zero);
+        }
+        if slope.abs() < 1e-12 || !slope.is_finite() {
+            return None;
+        }
+        // Whole turns of the cosine do nothing.
+        let turns = ((at_zero - FRAC_PI_2) / (2.0 * PI)).round();
+        let offset = at_zero - FRAC_PI_2 - 2.0 * PI * turns;
+        let shift = if offset.abs() < SAME { 0.0 } else { offset / slope };
+        // The factor behind the series is its range, if |x| <= range then stays in the half circle.
+        let rho_of = |range: f64| slope * range / FRAC_PI_2;
+        let range = factor(self.raw, id)
+            .filter(|&a| (0.05..=1.0 + SAME).contains(&rho_of(a)))
+            .unwrap_or(1.0 / rho_of(1.0));
+        // A share that a person chose has few digits; float32 constants hide them.
+        let digits = (rho_of(range) * 1e4).round() / 1e4;
+        let rho = if (rho_of(range) - digits).abs() < SAME {
+            digits
+        } else {
+            rho_of(range).min(1.0)
+        };
+        Some(Form::Function {
+            of,
+            shift,
+            function: Function::Approximated(Approximation::Fused {
+                range: f64::from(range as f32),
+                rho: f64::from(rho as f32),
+                coefficients: singles(row, 1.0 / range),
+            }),
+        })
+    }
+}
+
+/// Whether an operator may be part of a polynomial.
+fn is_part(op: &Op) -> bool {
+    match op {
+        Op::Linear(Linear::Affine { .. }) | Op::Add | Op::Mul => true,
+        Op::Activation(Function::Power { exponent }) => *exponent as usize <= MAX_DEGREE,
+        Op::Linear(_)
+        | Op::Activation(_)
+        | Op::Input
+        | Op::Div
+        | Op::Erf
+        | Op::Cos
+        | Op::Unknown => false,
+    }
+}
+
+/// The positive factor that a value is multiplied by, if that is all its operator does.
+fn factor(raw: &Raw, id: Id) -> Option<f64> {
+    match &raw.nodes[id].op {
+        Op::Linear(linear) => uniform(linear)
+            .filter(|&(a, b)| a > 0.0 && b == 0.0)
+            .map(|(a, _)| a),
+        _ => None,
+    }
+}
+
+fn uniform_line(scale: &[f32], shift: &[f32]) -> Option<Vec<f64>> {
+    let (a, b) = (scale.first()?, shift.first()?);
+    let same = scale.iter().all(|s| s == a) && shift.iter().all(|s| s == b);
+    same.then(|| vec![f64::from(*b), f64::from(*a)])
+}
+
+/// Coefficients times a factor. Every number of the file is a float32, and so was every coefficient
+/// of the approximation it spells out.
+fn singles(row: &[f64], factor: f64) -> Vec<f64> {
+    let last = degree(row).max(1);
+    row[..=last].iter().map(|c| f64::from((c * factor) as f32)).collect()
 }

@@ -49,8 +49,8 @@ pub(super) fn check(tensor: &TensorProto, name: &str) -> Step<u64> {
             tensor.dims.len()
         )));
     }
-    // An empty list of axes or a shape without dimensions is a vector of length 0.
-    let empty_list = tensor.dims == [0] && tensor.data_type != DataType::Float as i32;
+    // An empty list of axes, a shape without dimensions or a region left out is a vector of length 0.
+    let empty_list = tensor.dims == [0];
     if let Some(dim) = tensor
         .dims
         .iter()

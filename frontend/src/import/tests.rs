@@ -676,7 +676,7 @@ fn polynomials_that_are_spelled_out() {
     let rows = polynomial.unwrap();
     assert_eq!((rows.len(), rows[0].len()), (4, 3));
     assert_eq!(graph.nodes.node_count(), 2);
-    // Horner to degree 7; the square inside is read once more, and stays a value of its own.
+    // Horner to degree 7.
     let mut nodes = vec![node("Mul", &["x", "k"], "h0", &[])];
     for i in 0..6 {
         let (from, sum, to) = (format!("h{i}"), format!("s{i}"), format!("h{}", i + 1));
@@ -742,6 +742,64 @@ fn cosine_series_come_back_as_they_were() {
         assert_eq!(*got, f64::from(*expect as f32));
     }
     assert_eq!(graph.nodes.node_count(), 2);
+}
+
+/// `p` of the value `y` by the recursion of the T_k, with names that begin with `tag`.
+fn series(tag: &str, y: &str, p: &[f32], nodes: &mut Vec<NodeProto>, constants: &mut Vec<TensorProto>) -> String {
+    let name = |what: &str, k: usize| format!("{tag}{what}{k}");
+    nodes.push(node("Mul", &["two", y], &name("double", 0), &[]));
+    let mut t = vec![String::new(), y.to_string()];
+    let mut sum = name("s", 0);
+    for (k, c) in p.iter().enumerate() {
+        constants.push(scalar(&name("c", k), *c));
+        if k >= 2 {
+            nodes.push(node("Mul", &[&name("double", 0), &t[k - 1]], &name("m", k), &[]));
+            let before = if k == 2 { "one" } else { &t[k - 2] };
+            nodes.push(node("Sub", &[&name("m", k), before], &name("t", k), &[]));
+            t.push(name("t", k));
+        }
+        if k >= 1 {
+            nodes.push(node("Mul", &[&t[k], &name("c", k)], &name("p", k), &[]));
+            let so_far = if k == 1 { name("c", 0) } else { sum };
+            sum = name("s", k);
+            nodes.push(node("Add", &[&so_far, &name("p", k)], &sum, &[]));
+        }
+    }
+    sum
+}
+
+#[test]
+fn composed_series_come_back_as_they_were() {
+    let range = 5.0f32;
+    let first: Vec<f32> = (0..8).map(|k| 0.3 / (1.0 + k as f32)).collect();
+    let second: Vec<f32> = (0..16).map(|k| 0.1 * (k as f32 * 0.7).sin()).collect();
+    for times_x in [false, true] {
+        let mut constants = vec![
+            scalar("before", 1.0 / range),
+            scalar("behind", range),
+            scalar("two", 2.0),
+            scalar("one", 1.0),
+        ];
+        let mut nodes = vec![node("Mul", &["x", "before"], "u", &[])];
+        let inner = series("a", "u", &first, &mut nodes, &mut constants);
+        let mut outer = series("b", &inner, &second, &mut nodes, &mut constants);
+        if times_x {
+            nodes.push(node("Mul", &["u", &outer], "ux", &[]));
+            outer = "ux".to_string();
+        }
+        nodes.push(node("Mul", &[&outer, "behind"], "y", &[]));
+        let model = model(nodes, constants);
+        let graph = import_model(&model).unwrap();
+        let wide = |p: &[f32]| p.iter().map(|&c| f64::from(c)).collect::<Vec<f64>>();
+        let expect = Function::Approximated(Approximation::Levelled {
+            range: f64::from(range),
+            polynomials: vec![wide(&first), wide(&second)],
+            times_x,
+        });
+        assert_eq!(graph.nodes[graph.output].op, Op::Activation(expect));
+        assert_eq!(graph.nodes.node_count(), 2);
+        check_value(&model);
+    }
 }
 
 #[test]

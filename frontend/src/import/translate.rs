@@ -158,6 +158,7 @@ impl<'a> Translator<'a> {
             "Pow" => self.power(node),
             "PRelu" => self.prelu(node, dims),
             "Clip" => self.clip(node),
+            "Celu" => self.celu(node),
             "Neg" => {
                 let x = self.data(node, 0)?;
                 self.raw.uniform(x.id, -1.0, 0.0)

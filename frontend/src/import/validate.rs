@@ -144,7 +144,7 @@ fn check_input(graph: &GraphProto, constants: &HashSet<&str>) -> Step<(String, V
     let name = shorten(&input.name);
     let problem = |what: String| {
         Problem::new(format!("input {name:?} {what}"))
-            .help("the input must be float32 [1, channels, height, width]")
+            .help("the input must be float32 [1, channels, height, width], [1, channels, length] or [1, n]")
     };
     let Some(TypeValue::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
     else {
@@ -158,11 +158,8 @@ fn check_input(graph: &GraphProto, constants: &HashSet<&str>) -> Step<(String, V
         .as_ref()
         .map(|s| s.dim.as_slice())
         .unwrap_or_default();
-    if dims.len() != 4 && dims.len() != 2 {
-        return Err(problem(format!(
-            "has {} axes, expected 4 (or 2, a vector)",
-            dims.len()
-        )));
+    if !(2..=4).contains(&dims.len()) {
+        return Err(problem(format!("has {} axes", dims.len())));
     }
     let mut sizes = vec![1];
     match fixed(&dims[0]) {
