@@ -56,8 +56,15 @@ fn layers_are_edges() {
     check("hecc-images", &["hecc-ir"]);
     check("hecc-passes", &["hecc-ir"]);
     check("hecc-backend", &["hecc-ir"]);
+    check("hecc-simulator", &["hecc-ir"]);
     // The compiler never links the cryptography.
-    let compiler = ["hecc-backend", "hecc-images", "hecc-ir", "hecc-passes"];
+    let compiler = [
+        "hecc-backend",
+        "hecc-images",
+        "hecc-ir",
+        "hecc-passes",
+        "hecc-simulator",
+    ];
     check("hecc-frontend", &compiler);
     // The server's side has no type that could hold a secret.
     check("hecc-runtime", &["hecc-ckks", "hecc-ir"]);
@@ -67,6 +74,7 @@ fn layers_are_edges() {
         "hecc-images",
         "hecc-ir",
         "hecc-runtime",
+        "hecc-simulator",
     ];
     check("hecc-run", &both);
 }

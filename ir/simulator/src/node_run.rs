@@ -78,6 +78,11 @@ impl NodeRun {
         }
     }
 
+    /// Mean magnitude of the value.
+    pub fn mean_magnitude(&self) -> f64 {
+        self.magnitude / self.elements.max(1) as f64
+    }
+
     /// Root mean square of the noise.
     pub fn noise_sd(&self) -> f64 {
         (self.noise.square / self.elements.max(1) as f64).sqrt()

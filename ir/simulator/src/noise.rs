@@ -121,9 +121,13 @@ impl<'p> Model<'p> {
         }
     }
 
-    /// y = cos of the bootstrap, before P. The errors of coefficients-to-slots and of the cosine's
-    /// powers grow with the cosine's degree and with every double angle; what
+    /// y = cos of the bootstrap, before P, where y = 0: the errors of coefficients-to-slots and of the
+    /// cosine's powers grow with the cosine's degree and with every double angle. What
     /// slots-to-coefficients adds is some hundred times smaller and left out.
+    ///
+    /// The last double angle makes y = 2 c^2 - 1 with an error of 4 c e, where c = sqrt((1 + y)/2):
+    /// elsewhere the standard deviation is sqrt(1 + y) times this one. The angles before it differ from
+    /// slot to slot by multiples of a quarter turn and more, at random.
     pub fn cosine(&self, bootstrap: &Bootstrap) -> f64 {
         let after = self.parameters.top().saturating_sub(bootstrap.cts.len());
         let steps = depth(bootstrap.cos_degree) + bootstrap.double_angles as usize;

@@ -183,9 +183,9 @@ impl Totals {
         let rms = |spread: Spread| (spread.square / run.elements.max(1) as f64).sqrt();
         let bits = |error: f64| (error > 0.0).then(|| -error.log2());
         let operands = node.op.operands();
-        let mean = operands.first().map_or(1.0, |&x| {
-            self.nodes[x].magnitude / self.nodes[x].elements.max(1) as f64
-        });
+        let mean = operands
+            .first()
+            .map_or(0.0, |&x| self.nodes[x].mean_magnitude());
         Layer {
             value,
             name: node.name.clone(),

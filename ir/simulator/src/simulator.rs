@@ -20,8 +20,10 @@ use crate::sample::Tables;
 use crate::series::{chebyshev, cosine};
 use crate::series_noise::SeriesNoise;
 
-/// Runs of [`predict`]; a standard deviation from as many elements as a layer has needs few.
-const RUNS: u64 = 4;
+/// Fewest runs of a prediction.
+const RUNS: usize = 4;
+/// Samples that a standard deviation of errors with long tails needs, within some per cent.
+const SAMPLES: usize = 1 << 14;
 
 /// A plan, ready to be simulated; shared by threads.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ enum Noise {
     Rounding(f64),
     Map(MapNoise),
     Series(Series),
-    /// Standard deviation of y, and the series P.
+    /// Standard deviation of y where it is 0, and the series P.
     Bootstrap(f64, Series),
 }
 
@@ -174,19 +176,30 @@ impl<'p> Simulator<'p> {
     /// # Errors
     /// When the image does not fit.
     pub fn predict(&self, image: &[f32], seed: u64) -> Result<Vec<f64>, SimulatorError> {
-        let runs: Vec<Run> = (0..RUNS)
+        let nodes = &self.plan.program.nodes;
+        let typical = nodes[nodes.len() / 2].layout.shape.elements();
+        let runs = RUNS.max(SAMPLES / typical.max(1)).min(SAMPLES / 256) as u64;
+        let runs: Vec<Run> = (0..runs)
             .into_par_iter()
             .map(|i| self.run(image, seed.wrapping_add(i)))
             .collect::<Result<_, _>>()?;
-        let sd = |value: Value| {
+        let of = |value: Value| {
             let mut nodes = runs.iter().map(|run| match run.diverged {
                 None => run.nodes.get(value).copied(),
                 Some(at) => run.nodes.get(value).copied().filter(|_| value < at),
             });
-            let merged = nodes.try_fold(NodeRun::default(), |sum, node| Some(sum.merge(node?)));
-            merged.map_or(f64::INFINITY, |node| node.noise_sd())
+            nodes.try_fold(NodeRun::default(), |sum, node| Some(sum.merge(node?)))
         };
-        Ok((0..self.steps.len()).map(sd).collect())
+        let sd = |value: Value| {
+            let Some(node) = of(value) else {
+                return f64::INFINITY;
+            };
+            let operand = nodes[value].op.operands().first().and_then(|&x| of(x));
+            let magnitude = operand.map_or(0.0, |x| x.mean_magnitude());
+            // Noise below the resolution of f32 gets lost in the runs.
+            node.noise_sd().max(self.own_noise(value, magnitude))
+        };
+        Ok((0..nodes.len()).map(sd).collect())
     }
 
     /// One image (network values, c-major) with the noise of `seed`.
@@ -346,7 +359,10 @@ impl<'p> Simulator<'p> {
         {
             let mut y = values[*x].noisy.clone();
             cosine(*rho as f32, &mut y);
-            tables.cosine.add(&mut y, *sd, random);
+            let sd = *sd as f32;
+            tables.cosine.for_each(y.len(), random, |i, error| {
+                y[i] += sd * (1.0 + y[i]).max(0.0).sqrt() * error
+            });
             let mut out = y.clone();
             chebyshev(&series.coefficients, &mut out);
             series_noise(series, &y, &mut out, random);

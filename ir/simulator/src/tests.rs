@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 const SHAPE: Shape = Shape { c: 4, h: 8, w: 8 };
 
-/// A program in the making, on a ring of 2^11.
+/// A program in the making.
 struct Builder {
     parameters: Parameters,
     program: Program,
@@ -20,9 +20,14 @@ struct Builder {
 }
 
 impl Builder {
+    /// On a ring of 2^11.
     fn new(level: usize, bits: i32) -> Self {
+        Self::on(11, level, bits)
+    }
+
+    fn on(log_n: u32, level: usize, bits: i32) -> Self {
         let mut builder = Self {
-            parameters: Parameters::fused(11, 15),
+            parameters: Parameters::fused(log_n, 15),
             program: Program {
                 nodes: Vec::new(),
                 maps: Vec::new(),
@@ -43,7 +48,7 @@ impl Builder {
         target: Option<Target>,
     ) -> Value {
         let layout = Layout {
-            slots: 1024,
+            slots: self.parameters.slots(),
             parts: 1,
             shape,
             gap: 1,
@@ -133,10 +138,10 @@ impl Builder {
     }
 }
 
-/// A smooth step away from a ReLU, in cosines of the angle.
-fn coefficients(degree: usize) -> Vec<f64> {
+/// A function as a series in the cosine of the angle.
+fn series(degree: usize, function: fn(f64) -> f64) -> Vec<f64> {
     let theta = |j: usize| std::f64::consts::PI * (j as f64 + 0.5) / 512.0;
-    let value = |t: f64| ((t / std::f64::consts::FRAC_PI_2 - 1.0) / 0.92).max(0.0);
+    let value = |t: f64| function((t / std::f64::consts::FRAC_PI_2 - 1.0) / 0.92);
     (0..=degree)
         .map(|k| {
             let sum: f64 = (0..512)
@@ -147,13 +152,17 @@ fn coefficients(degree: usize) -> Vec<f64> {
         .collect()
 }
 
+fn relu(x: f64) -> f64 {
+    x.max(0.0)
+}
+
 /// conv, bootstrapped ReLU, folding conv, square, its polynomial, classifier.
 fn mixed() -> Plan {
     let mut b = Builder::new(3, 30);
     let conv = b.conv(false, 2f64.powi(30), 4.0);
     let relu = Op::Activate {
         x: conv,
-        coefficients: coefficients(3),
+        coefficients: series(3, relu),
         rho: 0.92,
     };
     let target = |x, function| Some(Target { x, function });
@@ -284,12 +293,40 @@ fn observed_deviations_are_the_formulas() {
     );
 }
 
+/// The figures are what `cargo run --release -p hecc-client --example noise` printed for whole
+/// bootstraps of operands uniform in +-1: N = 2^15, y at scale 2^34, result at scale 2^30.
+#[test]
+fn bootstraps_have_the_noise_that_was_measured() {
+    let measured = [
+        (1, [1.257e-4, 6.299e-5]),
+        (7, [2.153e-4, 5.378e-5]),
+        (15, [2.422e-4, 5.464e-5]),
+    ];
+    for (degree, figures) in measured {
+        let functions: [fn(f64) -> f64; 2] = [|x| x, relu];
+        for (function, figure) in functions.into_iter().zip(figures) {
+            let mut b = Builder::on(15, 2, 30);
+            let op = Op::Activate {
+                x: 0,
+                coefficients: series(degree, function),
+                rho: 0.92,
+            };
+            b.push(op, SHAPE, 3, 2f64.powi(30), 1.0, None);
+            let (seen, _) = observed(&b.plan(), 0.0);
+            assert!(
+                (seen / figure - 1.0).abs() < 0.15,
+                "{degree}: {seen:e}, {figure:e}"
+            );
+        }
+    }
+}
+
 #[test]
 fn divergence_is_found_and_counted() {
     let mut b = Builder::new(12, 35);
     let steep = Op::Polynomial {
         x: 0,
-        coefficients: coefficients(31),
+        coefficients: series(31, relu),
     };
     b.push(steep, SHAPE, 7, 2f64.powi(30), 2.0, None);
     let plan = b.plan();
