@@ -9,10 +9,10 @@ use crate::model_hash::model_hash;
 use crate::progress::bar;
 use hecc_images::Dataset;
 use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION, ValueRange};
-use hecc_ir::function::Approximation;
+use hecc_ir::function::{Approximation, Function};
 use hecc_ir::nn::{Graph, Op, ValueId};
 use hecc_ir::nn_eval::{evaluate, evaluate_observed, exact};
-use hecc_passes::approximate::is_exact;
+use hecc_passes::approximate;
 use hecc_passes::choose_degree::DEGREES;
 use hecc_passes::{Options, fit};
 use indicatif::ProgressBar;
@@ -149,6 +149,16 @@ fn measure(
     Ok((calibration, images - measured))
 }
 
+/// Whether a plan computes the function itself; quadratics are completed to squares, whatever their
+/// coefficients.
+fn is_exact(function: &Function) -> bool {
+    let quadratic = |rows: &[Vec<f32>]| rows.iter().all(|row| row.len() <= 3);
+    match function {
+        Function::Polynomial { coefficients } if quadratic(coefficients) => true,
+        other => approximate::is_exact(other),
+    }
+}
+
 /// The approximation of every activation that has one, at one degree.
 fn tables(
     graph: &Graph,
@@ -219,14 +229,16 @@ fn ranges(
         };
         let image = data.get(index)?;
         let mut values = BTreeMap::new();
+        let mut non_finite = false;
         let mut observe = |id: ValueId, x: &[f32]| {
             let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            non_finite |= x.iter().any(|v| !v.is_finite());
             values.insert(id, largest);
         };
         let logits = evaluate_observed(graph, &image, &mut record, &mut observe)
             .map_err(|e| Failure::new(format!("{}: {e}", data.name(index))))?;
         progress.inc(1);
-        finite &= logits.iter().all(|l| l.is_finite());
+        finite &= !non_finite;
         if !finite {
             return Ok(ranges);
         }

@@ -146,7 +146,10 @@ impl Report {
         let mut out = String::new();
         // Writing to a string does not fail.
         for problem in &self.problems {
-            let place = problem.node.as_deref().map_or(String::new(), |n| format!("{n}: "));
+            let place = problem
+                .node
+                .as_deref()
+                .map_or(String::new(), |n| format!("{n}: "));
             let _ = writeln!(out, "problem: {place}{}", problem.what);
             if let Some(help) = &problem.help {
                 let _ = writeln!(out, "         {help}");
@@ -157,7 +160,11 @@ impl Report {
         };
         let counted = |all: &BTreeMap<String, usize>| {
             let each: Vec<String> = all.iter().map(|(name, n)| format!("{n} {name}")).collect();
-            if each.is_empty() { "none".to_string() } else { each.join(", ") }
+            if each.is_empty() {
+                "none".to_string()
+            } else {
+                each.join(", ")
+            }
         };
         let mut line = |what: &str, value: &str| {
             let _ = writeln!(out, "{what:<12} {value}");

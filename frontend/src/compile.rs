@@ -3,6 +3,7 @@
 use crate::args::{Activation, Compile, Placement};
 use crate::failure::Failure;
 use crate::files;
+use crate::import::MaxPool;
 use crate::model::load;
 use crate::model_hash::{model_hash, same_model};
 use crate::summary::{Summary, bytes};
@@ -76,7 +77,10 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
         &mut accept,
     )?;
     let Some((plan, report)) = emitted else {
-        return Err(Failure::in_file(&args.model, "no plan came out; please report this"));
+        return Err(Failure::in_file(
+            &args.model,
+            "no plan came out; please report this",
+        ));
     };
     let encoded = plan.to_bytes();
     if let Some(folder) = &args.dump_ir {
@@ -223,6 +227,9 @@ fn command(args: &Compile, path: &Path) -> String {
     let mut command = format!("hecc calibrate {} --data IMAGES", args.model.display());
     if let Some(preprocess) = &args.preprocess {
         command += &format!(" --preprocess {}", preprocess.display());
+    }
+    if args.maxpool == MaxPool::Average {
+        command += " --maxpool average";
     }
     if args.calibration.is_some() {
         command += &format!(" -o {}", path.display());

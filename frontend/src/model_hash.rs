@@ -25,7 +25,12 @@ pub fn model_hash(graph: &Graph) -> String {
     for (index, id) in graph.nodes.node_indices().enumerate() {
         let node = &graph.nodes[id];
         let operands: Vec<usize> = graph.operands(id).iter().map(|o| o.index()).collect();
-        let text = format!("{} {} {} {operands:?};", structure(&node.op), node.name, node.shape);
+        let text = format!(
+            "{} {} {} {operands:?};",
+            structure(&node.op),
+            node.name,
+            node.shape
+        );
         hasher.update(text.as_bytes());
         if let Op::Linear(Linear::Gather { source, .. }) = &node.op {
             for place in source {
@@ -58,7 +63,9 @@ pub fn same_model(a: &str, b: &str) -> bool {
         let bits = |i: usize| u32::from_str_radix(part(i)?, 16).ok();
         (0..4).map(|i| bits(i).map(f32::from_bits)).collect()
     };
-    let structure = a.get(..STRUCTURE).is_some_and(|s| b.get(..STRUCTURE) == Some(s));
+    let structure = a
+        .get(..STRUCTURE)
+        .is_some_and(|s| b.get(..STRUCTURE) == Some(s));
     match (sums(a), sums(b)) {
         (Some(x), Some(y)) => {
             structure && x.iter().zip(&y).all(|(x, y)| (x - y).abs() <= TOLERANCE)
@@ -217,7 +224,9 @@ mod tests {
     use hecc_ir::nn::{Shape, ValueId};
 
     fn graph(edit: fn(&mut Vec<f32>)) -> Graph {
-        let mut weight: Vec<f32> = (0..2 * 2 * 9).map(|i| ((i * 37 % 19) as f32) * 0.1 - 0.9).collect();
+        let mut weight: Vec<f32> = (0..2 * 2 * 9)
+            .map(|i| ((i * 37 % 19) as f32) * 0.1 - 0.9)
+            .collect();
         edit(&mut weight);
         let mut graph = Graph::new("x", Shape::new(2, 6, 6));
         let conv = Linear::Conv {
@@ -241,7 +250,9 @@ mod tests {
         let original = model_hash(&graph(|_| ()));
         assert_eq!(original.len(), 64);
         let same = |edit| same_model(&original, &model_hash(&graph(edit)));
-        assert!(same(|w| w.iter_mut().for_each(|v| *v *= 1.0 + f32::EPSILON)));
+        assert!(same(|w| w
+            .iter_mut()
+            .for_each(|v| *v *= 1.0 + f32::EPSILON)));
         assert!(same(|w| w[3] += 1e-6));
         assert!(!same(|w| w[3] += 0.02));
         assert!(!same(|w| w.swap(0, 1)));

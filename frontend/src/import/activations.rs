@@ -25,8 +25,10 @@ impl<'a> Translator<'a> {
                 "tanh" => Function::Gelu { tanh: true },
                 other => {
                     let other: String = other.chars().take(40).collect();
-                    return Err(Problem::new(format!("attribute \"approximate\" is {other:?}"))
-                        .help("supported: none, tanh"));
+                    return Err(
+                        Problem::new(format!("attribute \"approximate\" is {other:?}"))
+                            .help("supported: none, tanh"),
+                    );
                 }
             },
             "Tanh" => Function::Tanh,
@@ -78,8 +80,10 @@ impl<'a> Translator<'a> {
             (Some(min), Some(max)) if min < max => {
                 self.raw.activation(x, Function::Clip { min, max })
             }
-            (Some(min), Some(max)) => Err(Problem::new(format!("limits to [{min}, {max}]"))
-                .help("supported: min below max")),
+            (Some(min), Some(max)) => {
+                Err(Problem::new(format!("limits to [{min}, {max}]"))
+                    .help("supported: min below max"))
+            }
             // max(x, min) = relu(x - min) + min.
             (Some(min), None) => {
                 let above = self.raw.uniform(x, 1.0, -min)?;
@@ -127,9 +131,9 @@ impl<'a> Translator<'a> {
             1.0 => return Ok(x),
             0.5 => Function::Sqrt,
             -1.0 => Function::Reciprocal,
-            e if e.fract() == 0.0 && (2.0..=64.0).contains(&e) => Function::Power {
-                exponent: e as u32,
-            },
+            e if e.fract() == 0.0 && (2.0..=64.0).contains(&e) => {
+                Function::Power { exponent: e as u32 }
+            }
             other => {
                 return Err(Problem::new(format!("has the exponent {other}"))
                     .help("supported: integers from 1 to 64, 0.5 and -1"));

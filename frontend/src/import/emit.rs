@@ -78,9 +78,7 @@ impl Emission<'_> {
                 }
                 (nn::Op::Activation(function.clone()), vec![x])
             }
-            (Form::Node, Op::Linear(linear)) => {
-                (nn::Op::Linear(linear.clone()), vec![operand(0)?])
-            }
+            (Form::Node, Op::Linear(linear)) => (nn::Op::Linear(linear.clone()), vec![operand(0)?]),
             (Form::Node, Op::Activation(function)) => {
                 (nn::Op::Activation(function.clone()), vec![operand(0)?])
             }

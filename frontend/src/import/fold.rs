@@ -272,7 +272,9 @@ fn proto(model: &Checked) -> ModelProto {
     };
     let nodes = model.nodes.iter().zip(&model.faults);
     let graph = GraphProto {
-        node: nodes.flat_map(|(n, f)| for_tract(n, f, &model.input)).collect(),
+        node: nodes
+            .flat_map(|(n, f)| for_tract(n, f, &model.input))
+            .collect(),
         initializer: model.initialisers.clone(),
         input: vec![info(&model.input, Some(image))],
         output: vec![info(&model.output, None)],

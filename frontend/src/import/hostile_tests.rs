@@ -111,9 +111,21 @@ fn errors_name_what_is_wrong() {
         vec![floats("w", &[2, 4, 3, 3])],
         &["(Conv)"],
     );
-    one("MatMul", &["x", "x"], &[], vec![], &["(MatMul)", "constant matrix"]);
+    one(
+        "MatMul",
+        &["x", "x"],
+        &[],
+        vec![],
+        &["(MatMul)", "constant matrix"],
+    );
     one("Erf", &["x"], &[], vec![], &["(Erf)", "Gelu"]);
-    one("Softsign", &["x"], &[], vec![], &["Softsign", "use one of Relu"]);
+    one(
+        "Softsign",
+        &["x"],
+        &[],
+        vec![],
+        &["Softsign", "use one of Relu"],
+    );
     one("LSTM", &["x"], &[], vec![], &["LSTM", "feed-forward"]);
     one(
         "Pow",
@@ -170,10 +182,7 @@ fn errors_name_what_is_wrong() {
     one(
         "MaxPool",
         &["x"],
-        &[
-            ("kernel_shape", Is(&[2, 2])),
-            ("pads", Is(&[2, 0, 0, 0])),
-        ],
+        &[("kernel_shape", Is(&[2, 2])), ("pads", Is(&[2, 0, 0, 0]))],
         vec![],
         &["pads smaller than the window"],
     );

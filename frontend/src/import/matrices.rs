@@ -65,10 +65,10 @@ impl<'a> Translator<'a> {
 
     pub(super) fn matmul(&mut self, node: &'a NodeProto, dims: &'a [usize]) -> Step<Id> {
         if self.is_data(node, 0) && self.is_data(node, 1) {
-            return Err(
-                Problem::new("has two operands that depend on the image (an attention, perhaps)")
-                    .help("supported: the product with a constant matrix"),
-            );
+            return Err(Problem::new(
+                "has two operands that depend on the image (an attention, perhaps)",
+            )
+            .help("supported: the product with a constant matrix"));
         }
         if self.is_data(node, 0) {
             let x = self.data(node, 0)?;
@@ -204,7 +204,9 @@ impl<'a> Translator<'a> {
             .zip(&variance)
             .map(|(g, v)| g / (v + epsilon as f32).sqrt())
             .collect();
-        let shift = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
+        let shift = (0..channels)
+            .map(|c| beta[c] - mean[c] * scale[c])
+            .collect();
         self.raw.linear(x.id, Linear::Affine { scale, shift })
     }
 }

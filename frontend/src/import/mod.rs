@@ -163,9 +163,8 @@ fn examine_bytes(
     }
     let (Some(graph), true) = (graph, problems.is_empty()) else {
         if problems.is_empty() {
-            problems.push(
-                error::Problem::new("has an output that cannot be computed").in_file(path),
-            );
+            problems
+                .push(error::Problem::new("has an output that cannot be computed").in_file(path));
         }
         return Err(problems);
     };

@@ -56,12 +56,10 @@ impl<'a> Translator<'a> {
         let x = self.data(node, 0)?;
         let rank = x.dims.len();
         let need = |what: &str| Problem::new(format!("has no constant {what}"));
-        let starts =
-            integers(node, self.facts, 1, "starts").ok_or_else(|| need("starts"))?;
+        let starts = integers(node, self.facts, 1, "starts").ok_or_else(|| need("starts"))?;
         let axes = integers(node, self.facts, 3, "axes")
             .unwrap_or_else(|| (0..starts.len() as i64).collect());
-        let steps =
-            integers(node, self.facts, 4, "steps").unwrap_or_else(|| vec![1; starts.len()]);
+        let steps = integers(node, self.facts, 4, "steps").unwrap_or_else(|| vec![1; starts.len()]);
         if axes.len() != starts.len() || steps.len() != starts.len() {
             return Err(Problem::new(format!(
                 "has {} starts, {} axes and {} steps",
@@ -131,8 +129,9 @@ impl<'a> Translator<'a> {
         let mut parts = Vec::new();
         for name in &node.output {
             let Some(Fact::Data(dims)) = self.facts.get(name) else {
-                return Err(Problem::new("has an output without a name")
-                    .help("name every output of Split"));
+                return Err(
+                    Problem::new("has an output without a name").help("name every output of Split")
+                );
             };
             let mut from = vec![0; x.dims.len()];
             from[axis] = begin;
@@ -301,7 +300,10 @@ impl<'a> Translator<'a> {
         let x = self.data(node, 0)?;
         let b = block(node)?;
         let &[_, c, h, w] = x.dims else {
-            return Err(Problem::new(format!("is applied to dimensions {:?}", x.dims)));
+            return Err(Problem::new(format!(
+                "is applied to dimensions {:?}",
+                x.dims
+            )));
         };
         let (view, perm) = match (node.op_type.as_str(), text(node, "mode", "DCR").as_ref()) {
             ("SpaceToDepth", _) => ([c, h / b, b, w / b, b], [2, 4, 0, 1, 3]),

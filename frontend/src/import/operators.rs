@@ -206,10 +206,13 @@ pub(super) fn find(name: &str) -> Step<&'static Operator> {
 /// The nearest supported form of operators that people try.
 fn nearest(name: &str) -> Option<&'static str> {
     Some(match name {
-        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LRN"
-        | "MeanVarianceNormalization" | "LpNormalization" | "RMSNormalization" => {
-            "its statistics depend on the image; use BatchNormalization"
-        }
+        "LayerNormalization"
+        | "InstanceNormalization"
+        | "GroupNormalization"
+        | "LRN"
+        | "MeanVarianceNormalization"
+        | "LpNormalization"
+        | "RMSNormalization" => "its statistics depend on the image; use BatchNormalization",
         "Softsign" | "ThresholdedRelu" | "Hardmax" | "Sign" | "Sin" | "Tan" | "Log" => {
             "use one of Relu, LeakyRelu, Clip, Sigmoid, HardSigmoid, HardSwish, Gelu, Tanh, Elu, Selu, Softplus, Mish, or a polynomial"
         }

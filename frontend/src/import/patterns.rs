@@ -75,7 +75,10 @@ fn pattern(raw: &Raw, id: Id) -> Option<(Id, Vec<Part>)> {
     for id in inside {
         let node = &raw.nodes[id];
         let x = *numbers.get(node.operands.first()?)?;
-        let y = node.operands.get(1).map_or(Some(x), |y| numbers.get(y).copied())?;
+        let y = node
+            .operands
+            .get(1)
+            .map_or(Some(x), |y| numbers.get(y).copied())?;
         parts.push(match &node.op {
             Op::Linear(linear) => {
                 let (scale, shift) = uniform(linear)?;

@@ -80,7 +80,9 @@ impl<'a> Forms<'a> {
         let channels = self.raw.nodes[id].shape.c;
         match self.find(id) {
             // Numbers that no longer fit a float32 stay with the operators they come from.
-            Some(Form::Function { function, .. }) if function.verify(channels).is_err() => Form::Node,
+            Some(Form::Function { function, .. }) if function.verify(channels).is_err() => {
+                Form::Node
+            }
             Some(form) => form,
             None => Form::Node,
         }
@@ -167,12 +169,7 @@ impl<'a> Forms<'a> {
     }
 
     /// Follows the last open value to its operands; whether it could be.
-    fn step(
-        &mut self,
-        open: &mut BTreeSet<Id>,
-        inside: &mut Vec<Id>,
-        joined: &mut bool,
-    ) -> bool {
+    fn step(&mut self, open: &mut BTreeSet<Id>, inside: &mut Vec<Id>, joined: &mut bool) -> bool {
         let Some(last) = open.pop_last() else {
             return false;
         };
@@ -337,7 +334,11 @@ impl<'a> Forms<'a> {
         // Whole turns of the cosine do nothing.
         let turns = ((at_zero - FRAC_PI_2) / (2.0 * PI)).round();
         let offset = at_zero - FRAC_PI_2 - 2.0 * PI * turns;
-        let shift = if offset.abs() < SAME { 0.0 } else { offset / slope };
+        let shift = if offset.abs() < SAME {
+            0.0
+        } else {
+            offset / slope
+        };
         // The factor behind the series is its range, if |x| <= range then stays in the half circle.
         let rho_of = |range: f64| slope * range / FRAC_PI_2;
         let range = factor(self.raw, id)
@@ -397,5 +398,8 @@ fn uniform_line(scale: &[f32], shift: &[f32]) -> Option<Vec<f64>> {
 /// of the approximation it spells out.
 fn singles(row: &[f64], factor: f64) -> Vec<f64> {
     let last = degree(row).max(1);
-    row[..=last].iter().map(|c| f64::from((c * factor) as f32)).collect()
+    row[..=last]
+        .iter()
+        .map(|c| f64::from((c * factor) as f32))
+        .collect()
 }

@@ -120,7 +120,8 @@ impl<'a> Translator<'a> {
             (0..output[i]).map(count).collect()
         };
         let (rows, cols) = (covered(0), covered(1));
-        if rows.iter().all(|&n| n == window.kernel[0]) && cols.iter().all(|&n| n == window.kernel[1])
+        if rows.iter().all(|&n| n == window.kernel[0])
+            && cols.iter().all(|&n| n == window.kernel[1])
         {
             return Ok(mean);
         }
@@ -220,7 +221,11 @@ impl<'a> Translator<'a> {
             let mut shape = self.raw.shape(x);
             let mut step = [1; 3];
             step[axis + 1] = window.stride[axis];
-            let size = if axis == 0 { &mut shape.h } else { &mut shape.w };
+            let size = if axis == 0 {
+                &mut shape.h
+            } else {
+                &mut shape.w
+            };
             *size = (*size - 1) / window.stride[axis] + 1;
             let start = [0; 3];
             x = self.raw.linear(x, Linear::Slice { start, step, shape })?;
@@ -265,7 +270,9 @@ impl<'a> Translator<'a> {
             "ReduceMax" => self.max(id, &whole(size))?,
             kind => {
                 let (kernel, stride) = (size, size);
-                let mean = self.raw.linear(id, Linear::AveragePool { kernel, stride })?;
+                let mean = self
+                    .raw
+                    .linear(id, Linear::AveragePool { kernel, stride })?;
                 match kind {
                     "ReduceSum" => self.raw.uniform(mean, count as f32, 0.0)?,
                     _ => mean,

@@ -12,7 +12,7 @@ use tract_onnx::pb::NodeProto;
 struct Axis {
     input: usize,
     output: usize,
-    scale: f64,
+    scale: f32,
 }
 
 /// Dimensions of the result.
@@ -38,31 +38,34 @@ pub(super) fn sources(node: &NodeProto, facts: &Facts, x: &[usize]) -> Step<Vec<
         ),
     };
     let one = |axis: &Axis| {
-        let position = |i: usize| {
+        let position = |i: usize| -> Step<usize> {
             if axis.input == axis.output && axis.scale == 1.0 {
                 return Ok(i);
             }
-            let at = original(i as f64, axis, &coordinates)?;
+            let at = original(i as f32, axis, &coordinates)?;
             let nearest = match rounding.as_ref() {
                 "round_prefer_floor" => (at - 0.5).ceil(),
                 "round_prefer_ceil" => (at + 0.5).floor(),
                 "floor" => at.floor(),
                 "ceil" => at.ceil(),
                 other => {
-                    return Err(Problem::new(format!("attribute \"nearest_mode\" is {other:?}"))
-                        .help("supported: floor, ceil, round_prefer_floor, round_prefer_ceil"));
+                    return Err(
+                        Problem::new(format!("attribute \"nearest_mode\" is {other:?}"))
+                            .help("supported: floor, ceil, round_prefer_floor, round_prefer_ceil"),
+                    );
                 }
             };
-            Ok(nearest.clamp(0.0, (axis.input - 1) as f64) as usize)
+            Ok(nearest.clamp(0.0, (axis.input - 1) as f32) as usize)
         };
         (0..axis.output).map(position).collect()
     };
     axes(node, facts, x)?.iter().map(one).collect()
 }
 
-/// The coordinate in the input behind output position `i`.
-fn original(i: f64, axis: &Axis, mode: &str) -> Step<f64> {
-    let (input, output, scale) = (axis.input as f64, axis.output as f64, axis.scale);
+/// The coordinate in the input behind output position `i`; in float32, as runtimes compute it, so that
+/// ties fall to the same side.
+fn original(i: f32, axis: &Axis, mode: &str) -> Step<f32> {
+    let (input, output, scale) = (axis.input as f32, axis.output as f32, axis.scale);
     Ok(match mode {
         "asymmetric" => i / scale,
         "half_pixel" => (i + 0.5) / scale - 0.5,
@@ -128,10 +131,10 @@ fn axes(node: &NodeProto, facts: &Facts, x: &[usize]) -> Step<Vec<Axis>> {
         .help("supported: constant scales, or constant sizes, one per axis"));
     }
     for (i, &at) in chosen.iter().enumerate() {
-        let input = x[at] as f64;
+        let input = x[at] as f32;
         all[at] = match (&scales, &sizes) {
             (Some(scales), _) => {
-                let scale = f64::from(scales[i]);
+                let scale = scales[i];
                 let output = (input * scale).floor();
                 // NaN fails this test too.
                 if !(1.0..=65536.0).contains(&output) {
@@ -150,7 +153,7 @@ fn axes(node: &NodeProto, facts: &Facts, x: &[usize]) -> Step<Vec<Axis>> {
                 Axis {
                     input: x[at],
                     output: sizes[i] as usize,
-                    scale: sizes[i] as f64 / input,
+                    scale: sizes[i] as f32 / input,
                 }
             }
             (None, None) => continue,
@@ -160,7 +163,12 @@ fn axes(node: &NodeProto, facts: &Facts, x: &[usize]) -> Step<Vec<Axis>> {
 }
 
 fn constant(node: &NodeProto, facts: &Facts, i: usize) -> Step<Option<Vec<f32>>> {
-    match node.input.get(i).filter(|n| !n.is_empty()).map(|n| &facts[n]) {
+    match node
+        .input
+        .get(i)
+        .filter(|n| !n.is_empty())
+        .map(|n| &facts[n])
+    {
         None => Ok(None),
         Some(Fact::Constant(tensor)) => Ok(tensors::floats(tensor)),
         Some(Fact::Data(_) | Fact::Unknown) => Err(Problem::new(format!(

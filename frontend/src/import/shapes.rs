@@ -156,8 +156,9 @@ pub(super) fn broadcast(x: &[usize], y: &[usize]) -> Step<Vec<usize>> {
 /// Which axes a reduction sums over.
 pub(super) fn reduced(node: &NodeProto, facts: &Facts, rank: usize) -> Step<Vec<bool>> {
     if node.input.get(1).is_some_and(|n| !n.is_empty()) && constant(node, facts, 1).is_none() {
-        return Err(Problem::new("axes (operand 1) depend on the image")
-            .help("supported: constant axes"));
+        return Err(
+            Problem::new("axes (operand 1) depend on the image").help("supported: constant axes")
+        );
     }
     let axes = integers(node, facts, 1, "axes").unwrap_or_default();
     if axes.is_empty() {
@@ -172,8 +173,8 @@ pub(super) fn reduced(node: &NodeProto, facts: &Facts, rank: usize) -> Step<Vec<
 
 /// Pads before and after every axis; none negative.
 pub(super) fn pads(node: &NodeProto, facts: &Facts, rank: usize) -> Step<Vec<(usize, usize)>> {
-    let pads = integers(node, facts, 1, "pads")
-        .ok_or_else(|| Problem::new("has no constant pads"))?;
+    let pads =
+        integers(node, facts, 1, "pads").ok_or_else(|| Problem::new("has no constant pads"))?;
     let axes = integers(node, facts, 3, "axes").unwrap_or_else(|| (0..rank as i64).collect());
     if pads.len() != 2 * axes.len() || pads.iter().any(|p| !(0..=1 << 16).contains(p)) {
         return Err(Problem::new(format!(
@@ -231,7 +232,9 @@ pub(super) fn block(node: &NodeProto) -> Step<usize> {
 fn sizes(values: &[i64]) -> Step<Vec<usize>> {
     let size = |&v: &i64| match v {
         0..=0x10000 => Ok(v as usize),
-        _ => Err(Problem::new(format!("has a dimension of {v}, expected 1 to 65536"))),
+        _ => Err(Problem::new(format!(
+            "has a dimension of {v}, expected 1 to 65536"
+        ))),
     };
     if values.len() > 1 << 16 {
         return Err(Problem::new(format!("names {} sizes", values.len())));
@@ -251,4 +254,3 @@ pub(super) fn along(axis: i64, rank: usize) -> Step<usize> {
         .filter(|&a| a < rank)
         .ok_or_else(|| Problem::new(format!("names axis {axis} of {rank}")))
 }
-

@@ -163,7 +163,11 @@ fn check_value(model: &ModelProto) -> Graph {
 }
 
 /// The imported graph computes `expect` of every element of the image.
-fn check_function(nodes: Vec<NodeProto>, constants: Vec<TensorProto>, expect: fn(f64) -> f64) -> Graph {
+fn check_function(
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+    expect: fn(f64) -> f64,
+) -> Graph {
     let mut model = model(nodes, constants);
     model.opset_import[0].version = 20;
     let graph = import_model(&model).unwrap();
@@ -326,13 +330,21 @@ fn more_operators_mean_what_tract_computes() {
     one(
         "Conv",
         &["x", "w", "b"],
-        &[("group", I(4)), ("pads", Is(&[1, 1, 1, 1])), ("strides", Is(&[2, 2]))],
+        &[
+            ("group", I(4)),
+            ("pads", Is(&[1, 1, 1, 1])),
+            ("strides", Is(&[2, 2])),
+        ],
         vec![floats("w", &[8, 1, 3, 3]), floats("b", &[8])],
     );
     one(
         "ConvTranspose",
         &["x", "w", "b"],
-        &[("strides", Is(&[2, 3])), ("pads", Is(&[1, 0, 0, 1])), ("output_padding", Is(&[1, 0]))],
+        &[
+            ("strides", Is(&[2, 3])),
+            ("pads", Is(&[1, 0, 0, 1])),
+            ("output_padding", Is(&[1, 0])),
+        ],
         vec![floats("w", &[4, 3, 3, 2]), floats("b", &[3])],
     );
     one(
@@ -348,11 +360,21 @@ fn more_operators_mean_what_tract_computes() {
         check_value(&model(all, constants));
     };
     lines(
-        vec![node("Conv", &["l", "w"], "y", &[("pads", Is(&[1, 2])), ("strides", Is(&[2]))])],
+        vec![node(
+            "Conv",
+            &["l", "w"],
+            "y",
+            &[("pads", Is(&[1, 2])), ("strides", Is(&[2]))],
+        )],
         vec![floats("w", &[3, 8, 4])],
     );
     lines(
-        vec![node("MaxPool", &["l"], "y", &[("kernel_shape", Is(&[3])), ("strides", Is(&[2]))])],
+        vec![node(
+            "MaxPool",
+            &["l"],
+            "y",
+            &[("kernel_shape", Is(&[3])), ("strides", Is(&[2]))],
+        )],
         vec![],
     );
     // Broadcasting, of constants and of values.
@@ -410,11 +432,27 @@ fn more_operators_mean_what_tract_computes() {
     for kind in ["AveragePool", "MaxPool"] {
         let pool = |attributes: &[(&str, Attr)]| one(kind, &["x"], attributes, vec![]);
         pool(&[("kernel_shape", Is(&[2, 2])), ("strides", Is(&[2, 2]))]);
-        pool(&[("kernel_shape", Is(&[3, 3])), ("strides", Is(&[2, 2])), ("pads", Is(&[1, 1, 1, 1]))]);
-        pool(&[("kernel_shape", Is(&[3, 2])), ("strides", Is(&[3, 1])), ("pads", Is(&[0, 1, 2, 0]))]);
+        pool(&[
+            ("kernel_shape", Is(&[3, 3])),
+            ("strides", Is(&[2, 2])),
+            ("pads", Is(&[1, 1, 1, 1])),
+        ]);
+        pool(&[
+            ("kernel_shape", Is(&[3, 2])),
+            ("strides", Is(&[3, 1])),
+            ("pads", Is(&[0, 1, 2, 0])),
+        ]);
         pool(&[("kernel_shape", Is(&[5, 4])), ("strides", Is(&[1, 4]))]);
-        pool(&[("kernel_shape", Is(&[1, 7])), ("strides", Is(&[2, 1])), ("auto_pad", S("SAME_UPPER"))]);
-        pool(&[("kernel_shape", Is(&[3, 3])), ("strides", Is(&[2, 2])), ("ceil_mode", I(1))]);
+        pool(&[
+            ("kernel_shape", Is(&[1, 7])),
+            ("strides", Is(&[2, 1])),
+            ("auto_pad", S("SAME_UPPER")),
+        ]);
+        pool(&[
+            ("kernel_shape", Is(&[3, 3])),
+            ("strides", Is(&[2, 2])),
+            ("ceil_mode", I(1)),
+        ]);
     }
     for kind in ["GlobalMaxPool", "GlobalAveragePool"] {
         one(kind, &["x"], &[], vec![]);
@@ -435,12 +473,22 @@ fn more_operators_mean_what_tract_computes() {
     }
     // Moves.
     one("Transpose", &["x"], &[("perm", Is(&[0, 2, 3, 1]))], vec![]);
-    one("Gather", &["x", "i"], &[("axis", I(1))], vec![ints("i", &[3, 0, -1])]);
+    one(
+        "Gather",
+        &["x", "i"],
+        &[("axis", I(1))],
+        vec![ints("i", &[3, 0, -1])],
+    );
     one(
         "Slice",
         &["x", "s", "e", "a", "t"],
         &[],
-        vec![ints("s", &[-1]), ints("e", &[-9]), ints("a", &[3]), ints("t", &[-2])],
+        vec![
+            ints("s", &[-1]),
+            ints("e", &[-9]),
+            ints("a", &[3]),
+            ints("t", &[-2]),
+        ],
     );
     for mode in ["reflect", "edge"] {
         let pads = vec![ints("p", &[0, 0, 2, 1, 0, 0, 1, 3])];
@@ -459,31 +507,63 @@ fn more_operators_mean_what_tract_computes() {
     ];
     check_value(&model(nodes, vec![ints("s", &[1, 3, 8, 8])]));
     one("DepthToSpace", &["x"], &[("blocksize", I(2))], vec![]);
-    one("DepthToSpace", &["x"], &[("blocksize", I(2)), ("mode", S("CRD"))], vec![]);
+    one(
+        "DepthToSpace",
+        &["x"],
+        &[("blocksize", I(2)), ("mode", S("CRD"))],
+        vec![],
+    );
     one("SpaceToDepth", &["x"], &[("blocksize", I(4))], vec![]);
     // Matrices on the last axis, and on the last but one.
     one("MatMul", &["x", "w"], &[], vec![floats("w", &[8, 5])]);
     one("MatMul", &["w", "x"], &[], vec![floats("w", &[3, 8])]);
     let nodes = vec![
         node("Reshape", &["x", "rows"], "r", &[]),
-        node("Gemm", &["r", "w", "c"], "y", &[("transA", I(1)), ("alpha", F(0.5))]),
+        node(
+            "Gemm",
+            &["r", "w", "c"],
+            "y",
+            &[("transA", I(1)), ("alpha", F(0.5))],
+        ),
     ];
     check_value(&model(
         nodes,
-        vec![ints("rows", &[32, 8]), floats("w", &[32, 3]), floats("c", &[8, 1])],
+        vec![
+            ints("rows", &[32, 8]),
+            floats("w", &[32, 3]),
+            floats("c", &[8, 1]),
+        ],
     ));
     // Activations with attributes.
     one("LeakyRelu", &["x"], &[("alpha", F(0.2))], vec![]);
     one("PRelu", &["x", "s"], &[], vec![floats("s", &[4, 1, 1])]);
-    one("Clip", &["x", "l", "h"], &[], vec![scalar("l", -0.5), scalar("h", 0.25)]);
+    one(
+        "Clip",
+        &["x", "l", "h"],
+        &[],
+        vec![scalar("l", -0.5), scalar("h", 0.25)],
+    );
     one("Clip", &["x", "l"], &[], vec![scalar("l", -0.5)]);
     one("Clip", &["x", "", "h"], &[], vec![scalar("h", 0.25)]);
-    one("HardSigmoid", &["x"], &[("alpha", F(0.7)), ("beta", F(0.3))], vec![]);
+    one(
+        "HardSigmoid",
+        &["x"],
+        &[("alpha", F(0.7)), ("beta", F(0.3))],
+        vec![],
+    );
     one("Elu", &["x"], &[("alpha", F(0.7))], vec![]);
     one("Selu", &["x"], &[], vec![]);
-    ["HardSwish", "Softplus", "Tanh", "Sigmoid", "Abs", "Exp", "Reciprocal"]
-        .into_iter()
-        .for_each(|op| one(op, &["x"], &[], vec![]));
+    [
+        "HardSwish",
+        "Softplus",
+        "Tanh",
+        "Sigmoid",
+        "Abs",
+        "Exp",
+        "Reciprocal",
+    ]
+    .into_iter()
+    .for_each(|op| one(op, &["x"], &[], vec![]));
     one("Pow", &["x", "e"], &[], vec![scalar("e", 3.0)]);
 }
 
@@ -507,15 +587,28 @@ fn resizes_follow_the_definition() {
     };
     let asymmetric = || ("coordinate_transformation_mode", S("asymmetric"));
     let corners = || ("coordinate_transformation_mode", S("align_corners"));
-    check(&[asymmetric(), ("nearest_mode", S("floor"))], 2.0, &[0, 0, 1, 1, 2, 2, 3, 3]);
+    check(
+        &[asymmetric(), ("nearest_mode", S("floor"))],
+        2.0,
+        &[0, 0, 1, 1, 2, 2, 3, 3],
+    );
     check(&[asymmetric()], 2.0, &[0, 0, 1, 1, 2, 2, 3, 3]);
-    check(&[asymmetric(), ("nearest_mode", S("ceil"))], 2.0, &[0, 1, 1, 2, 2, 3, 3, 3]);
+    check(
+        &[asymmetric(), ("nearest_mode", S("ceil"))],
+        2.0,
+        &[0, 1, 1, 2, 2, 3, 3, 3],
+    );
     check(&[], 2.0, &[0, 0, 1, 1, 2, 2, 3, 3]);
     check(&[], 0.5, &[0, 2]);
     check(&[("nearest_mode", S("round_prefer_ceil"))], 0.5, &[1, 3]);
     check(&[], 1.5, &[0, 0, 1, 2, 2, 3]);
     check(&[corners()], 2.0, &[0, 0, 1, 1, 2, 2, 3, 3]);
-    let nodes = vec![node("Upsample", &["x", "scales"], "y", &[("mode", S("nearest"))])];
+    let nodes = vec![node(
+        "Upsample",
+        &["x", "scales"],
+        "y",
+        &[("mode", S("nearest"))],
+    )];
     let mut scales = floats("scales", &[4]);
     scales.float_data = vec![1.0, 1.0, 2.0, 1.0];
     let mut old = model(nodes, vec![scales]);
@@ -532,7 +625,10 @@ fn activations_that_exporters_spell_out() {
         assert_eq!(functions(&graph), [expect], "{}", graph.dump());
     };
     check(
-        vec![node("Sigmoid", &["x"], "s", &[]), node("Mul", &["s", "x"], "y", &[])],
+        vec![
+            node("Sigmoid", &["x"], "s", &[]),
+            node("Mul", &["s", "x"], "y", &[]),
+        ],
         vec![],
         silu,
         "silu",
@@ -567,7 +663,11 @@ fn activations_that_exporters_spell_out() {
             node("Mul", &["x", "a"], "m", &[]),
             node("Mul", &["m", "half"], "y", &[]),
         ],
-        vec![scalar("root", 1.414_213_5), scalar("one", 1.0), scalar("half", 0.5)],
+        vec![
+            scalar("root", 1.414_213_5),
+            scalar("one", 1.0),
+            scalar("half", 0.5),
+        ],
         gelu,
         "gelu",
     );
@@ -579,7 +679,11 @@ fn activations_that_exporters_spell_out() {
             node("Add", &["one", "e"], "a", &[]),
             node("Mul", &["h", "a"], "y", &[]),
         ],
-        vec![scalar("root", 0.707_106_77), scalar("one", 1.0), scalar("half", 0.5)],
+        vec![
+            scalar("root", 0.707_106_77),
+            scalar("one", 1.0),
+            scalar("half", 0.5),
+        ],
         gelu,
         "gelu",
     );
@@ -621,20 +725,34 @@ fn activations_that_exporters_spell_out() {
             node("Mul", &["x", "c"], "m", &[]),
             node("Div", &["m", "six"], "y", &[]),
         ],
-        vec![scalar("three", 3.0), scalar("zero", 0.0), scalar("six", 6.0)],
+        vec![
+            scalar("three", 3.0),
+            scalar("zero", 0.0),
+            scalar("six", 6.0),
+        ],
         |x| Function::HardSwish.apply(0, x),
         "hard_swish",
     );
     check(
         vec![
-            node("HardSigmoid", &["x"], "s", &[("alpha", F(1.0 / 6.0)), ("beta", F(0.5))]),
+            node(
+                "HardSigmoid",
+                &["x"],
+                "s",
+                &[("alpha", F(1.0 / 6.0)), ("beta", F(0.5))],
+            ),
             node("Mul", &["s", "x"], "y", &[]),
         ],
         vec![],
         |x| Function::HardSwish.apply(0, x),
         "hard_swish",
     );
-    check(vec![node("Mish", &["x"], "y", &[])], vec![], |x| Function::Mish.apply(0, x), "mish");
+    check(
+        vec![node("Mish", &["x"], "y", &[])],
+        vec![],
+        |x| Function::Mish.apply(0, x),
+        "mish",
+    );
     check(
         vec![node("Gelu", &["x"], "y", &[("approximate", S("tanh"))])],
         vec![],
@@ -693,7 +811,10 @@ fn polynomials_that_are_spelled_out() {
         node("Add", &["q", "x"], "s", &[]),
         node("Concat", &["qx", "s"], "y", &[("axis", I(1))]),
     ];
-    assert_eq!(functions(&check_value(&model(squares, vec![]))), ["polynomial"; 2]);
+    assert_eq!(
+        functions(&check_value(&model(squares, vec![]))),
+        ["polynomial"; 2]
+    );
 }
 
 #[test]
@@ -719,8 +840,17 @@ fn cosine_series_come_back_as_they_were() {
         constants.push(scalar(&format!("k{k}"), *c as f32));
     }
     for k in (1..30).rev() {
-        let before = if k == 29 { "k31".to_string() } else { format!("b{}", k + 2) };
-        let (next, t, s, b) = (format!("b{}", k + 1), format!("t{k}"), format!("s{k}"), format!("b{k}"));
+        let before = if k == 29 {
+            "k31".to_string()
+        } else {
+            format!("b{}", k + 2)
+        };
+        let (next, t, s, b) = (
+            format!("b{}", k + 1),
+            format!("t{k}"),
+            format!("s{k}"),
+            format!("b{k}"),
+        );
         nodes.push(node("Mul", &["cc", &next], &t, &[]));
         nodes.push(node("Sub", &[&t, &before], &s, &[]));
         nodes.push(node("Add", &[&s, &format!("k{k}")], &b, &[]));
@@ -734,7 +864,12 @@ fn cosine_series_come_back_as_they_were() {
         Op::Activation(Function::Approximated(a)) => Some(a.clone()),
         _ => None,
     });
-    let Some(Approximation::Fused { range: r, rho: p, coefficients: c }) = found else {
+    let Some(Approximation::Fused {
+        range: r,
+        rho: p,
+        coefficients: c,
+    }) = found
+    else {
         panic!("{}", graph.dump());
     };
     assert_eq!((r, p, c.len()), (range, f64::from(rho as f32), 32));
@@ -745,7 +880,13 @@ fn cosine_series_come_back_as_they_were() {
 }
 
 /// `p` of the value `y` by the recursion of the T_k, with names that begin with `tag`.
-fn series(tag: &str, y: &str, p: &[f32], nodes: &mut Vec<NodeProto>, constants: &mut Vec<TensorProto>) -> String {
+fn series(
+    tag: &str,
+    y: &str,
+    p: &[f32],
+    nodes: &mut Vec<NodeProto>,
+    constants: &mut Vec<TensorProto>,
+) -> String {
     let name = |what: &str, k: usize| format!("{tag}{what}{k}");
     nodes.push(node("Mul", &["two", y], &name("double", 0), &[]));
     let mut t = vec![String::new(), y.to_string()];
@@ -753,7 +894,12 @@ fn series(tag: &str, y: &str, p: &[f32], nodes: &mut Vec<NodeProto>, constants: 
     for (k, c) in p.iter().enumerate() {
         constants.push(scalar(&name("c", k), *c));
         if k >= 2 {
-            nodes.push(node("Mul", &[&name("double", 0), &t[k - 1]], &name("m", k), &[]));
+            nodes.push(node(
+                "Mul",
+                &[&name("double", 0), &t[k - 1]],
+                &name("m", k),
+                &[],
+            ));
             let before = if k == 2 { "one" } else { &t[k - 2] };
             nodes.push(node("Sub", &[&name("m", k), before], &name("t", k), &[]));
             t.push(name("t", k));
@@ -812,9 +958,16 @@ fn what_is_at_the_end_is_left_to_the_client() {
     ];
     let bytes = model(nodes, vec![floats("w", &[5, 256])]).encode_to_vec();
     let imported = examine_bytes(Path::new("m"), &bytes, MaxPool::Exact).unwrap();
-    assert_eq!(imported.graph.nodes[imported.graph.output].shape.elements(), 5);
+    assert_eq!(
+        imported.graph.nodes[imported.graph.output].shape.elements(),
+        5
+    );
     assert_eq!(imported.notes.len(), 2);
-    assert!(imported.notes[1].contains("(Softmax) is left to the client"), "{:?}", imported.notes);
+    assert!(
+        imported.notes[1].contains("(Softmax) is left to the client"),
+        "{:?}",
+        imported.notes
+    );
 }
 
 #[test]
@@ -825,7 +978,10 @@ fn maxima_have_a_price_and_can_be_means() {
     let exact = import(MaxPool::Exact);
     assert_eq!(exact.maxima[0].node, "node 'the_y' (MaxPool)");
     // Rows 8 -> 7 -> 3, then columns.
-    assert_eq!(exact.maxima[0].elements, [4 * 7 * 8, 4 * 3 * 8, 4 * 3 * 7, 4 * 3 * 3]);
+    assert_eq!(
+        exact.maxima[0].elements,
+        [4 * 7 * 8, 4 * 3 * 8, 4 * 3 * 7, 4 * 3 * 3]
+    );
     let means = import(MaxPool::Average);
     assert!(means.maxima.is_empty() && functions(&means.graph).is_empty());
 }
@@ -842,9 +998,17 @@ fn all_problems_are_listed() {
     let bytes = model(nodes, vec![ints("p", &[0; 8])]).encode_to_vec();
     let problems = examine_bytes(Path::new("m"), &bytes, MaxPool::Exact).unwrap_err();
     let texts: Vec<String> = problems.iter().map(|p| p.to_string()).collect();
-    for (text, part) in texts.iter().zip(["LRN", "bounce", "alpha", "not the last", "two operands"]) {
+    for (text, part) in texts
+        .iter()
+        .zip(["LRN", "bounce", "alpha", "not the last", "two operands"])
+    {
         assert!(text.contains(part), "{text}");
     }
     assert_eq!(texts.len(), 5, "{texts:#?}");
-    assert!(import_bytes("m", &bytes).unwrap_err().what.contains("4 more"));
+    assert!(
+        import_bytes("m", &bytes)
+            .unwrap_err()
+            .what
+            .contains("4 more")
+    );
 }

@@ -37,11 +37,7 @@ pub(super) struct Translator<'a> {
 }
 
 /// Translates every node it can; what is wrong with the others joins the model's faults.
-pub(super) fn translate(
-    model: &mut Checked,
-    facts: &Facts,
-    maxpool: MaxPool,
-) -> Step<Translated> {
+pub(super) fn translate(model: &mut Checked, facts: &Facts, maxpool: MaxPool) -> Step<Translated> {
     let mut faults = std::mem::take(&mut model.faults);
     let mut translator = Translator {
         facts,
@@ -80,8 +76,7 @@ impl<'a> Translator<'a> {
         if dims.is_empty() {
             return Ok(());
         }
-        let unknown =
-            |name: &String| !name.is_empty() && matches!(self.facts[name], Fact::Unknown);
+        let unknown = |name: &String| !name.is_empty() && matches!(self.facts[name], Fact::Unknown);
         if fault.is_none() && !node.input.iter().any(unknown) {
             match self.results(node, &dims) {
                 Ok(ids) => {
@@ -99,11 +94,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    fn results(
-        &mut self,
-        node: &'a NodeProto,
-        dims: &[(&'a str, &'a [usize])],
-    ) -> Step<Vec<Id>> {
+    fn results(&mut self, node: &'a NodeProto, dims: &[(&'a str, &'a [usize])]) -> Step<Vec<Id>> {
         let ids = match node.op_type.as_str() {
             "Split" => self.split(node)?,
             _ => vec![self.result(node, dims[0].1)?],

@@ -59,12 +59,7 @@ impl Window {
         Ok(window)
     }
 
-    fn read(
-        node: &NodeProto,
-        kernel: [usize; 2],
-        size: [usize; 2],
-        rank: usize,
-    ) -> Step<Self> {
+    fn read(node: &NodeProto, kernel: [usize; 2], size: [usize; 2], rank: usize) -> Step<Self> {
         let mut window = Self {
             kernel,
             stride: pair(node, "strides", rank, 1, 1)?,
@@ -154,12 +149,7 @@ pub(super) struct ConvTranspose {
 
 impl ConvTranspose {
     /// From a node whose weight has dimensions `weight`, `[in][out/groups][kh][kw]`.
-    pub fn read(
-        node: &NodeProto,
-        weight: &[usize],
-        size: [usize; 2],
-        rank: usize,
-    ) -> Step<Self> {
+    pub fn read(node: &NodeProto, weight: &[usize], size: [usize; 2], rank: usize) -> Step<Self> {
         let kernel = kernel(node, weight, rank)?;
         let groups = groups(node)?;
         let mut conv = Self {
