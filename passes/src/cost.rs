@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use hecc_ir::costs::CostTable;
+use hecc_ir::costs::{CostTable, MapCounts, MapPrices};
 use hecc_ir::layout::Layout;
 use hecc_ir::linear::Place;
 use hecc_ir::params::Parameters;
@@ -20,71 +20,60 @@ pub const MAX_VISITED: usize = 1 << 28;
 /// Prices in seconds, at one level of one parameter set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prices {
-    /// Encoding one diagonal, and multiplying with it.
-    pub diagonal: f64,
-    /// One rotation of a hoisted input ciphertext.
-    pub baby: f64,
-    /// One rotation of a partial sum, with its mod-down.
-    pub giant: f64,
-    /// One rotation after the map, one level lower.
-    pub fold: f64,
-    /// A map's fixed part for each input ciphertext: decomposition.
-    pub input: f64,
-    /// A map's fixed part for each output ciphertext: mod-down, rescaling.
-    pub output: f64,
+    /// Of the pieces of linear maps.
+    pub map: MapPrices,
     /// Multiplication of one ciphertext by a constant.
     pub scale: f64,
+    /// Product of two ciphertexts.
+    pub mul: f64,
     /// An activation of one ciphertext.
     pub activation: f64,
     /// Building one bootstrapper: encoding the transforms of both directions at the top of the chain.
     /// Activations that turn their copies alike share one.
     pub bootstrapper: f64,
-    /// Keeping one, of a gigabyte or two, over one further activation: a tie-breaker for memory.
+    /// Keeping one, of a gigabyte or two, over one further hub: a tie-breaker for memory.
     pub alive: f64,
-    /// What one level more in a chain of linear maps costs everything around it.
-    pub level: f64,
 }
 
+/// Seconds for keeping a bootstrapper over one further hub.
+const ALIVE: f64 = 4.0e-3;
+
 impl Prices {
-    /// At level 3 of the 2^15 ring (4 limbs, 4 special primes), one thread of the reference machine.
-    pub fn reference() -> Self {
+    /// Of maps whose operand stands at `level`; of activations of a typical degree inside a bootstrap, where
+    /// the parameters have one, and of squares elsewhere.
+    pub fn new(table: &CostTable, parameters: &Parameters, level: usize) -> Self {
+        let mul = table.mul(parameters, level);
+        let activation = match parameters.bootstrap {
+            Some(_) => table.bootstrap(parameters, TYPICAL_DEGREE),
+            None => mul,
+        };
         Self {
-            diagonal: 1.15e-3,
-            baby: 1.5e-3,
-            giant: 3.0e-3,
-            fold: 2.5e-3,
-            input: 1.5e-3,
-            output: 1.5e-3,
-            scale: 0.3e-3,
-            activation: 0.5,
-            bootstrapper: 0.7,
-            alive: 4.0e-3,
-            level: 0.15,
+            map: table.map_prices(parameters, level),
+            scale: table.mul_const(parameters, level),
+            mul,
+            activation,
+            bootstrapper: table.bootstrap_setup(parameters),
+            alive: ALIVE,
         }
     }
 
-    /// Those of a table, for maps whose operand stands at `level`.
-    pub fn new(table: &CostTable, parameters: &Parameters, level: usize) -> Self {
-        let map = table.map_prices(parameters, level);
-        let (activation, bootstrapper) = match parameters.bootstrap {
-            Some(_) => (
-                table.bootstrap(parameters, TYPICAL_DEGREE),
-                table.bootstrap_setup(parameters),
-            ),
-            None => (table.mul(parameters, level), 0.0),
-        };
+    /// At level 3 of the 2^15 ring (4 limbs, 4 special primes), one thread of the reference machine: for
+    /// choices that must not depend on parameters, and for tests.
+    pub fn reference() -> Self {
         Self {
-            diagonal: map.diagonal,
-            baby: map.baby,
-            giant: map.giant,
-            fold: map.fold,
-            input: map.input,
-            output: map.output,
-            scale: table.mul_const(parameters, level),
-            activation,
-            bootstrapper,
-            alive: 4.0e-3,
-            level: 0.15,
+            map: MapPrices {
+                input: 1.5e-3,
+                output: 1.5e-3,
+                baby: 1.5e-3,
+                giant: 3.0e-3,
+                diagonal: 1.15e-3,
+                fold: 2.5e-3,
+            },
+            scale: 0.3e-3,
+            mul: 3.0e-3,
+            activation: 0.5,
+            bootstrapper: 0.7,
+            alive: ALIVE,
         }
     }
 }
@@ -154,7 +143,7 @@ fn choose_fold(
         let mut choice = choose_giant(&places, [input, output], &steps, prices);
         choice.fold = fold;
         choice.folds = if fold { folds } else { 0 };
-        choice.cost += prices.fold * choice.folds as f64;
+        choice.cost += prices.map.fold * choice.folds as f64;
         let visited = entries.saturating_mul(output.copies);
         if visited > MAX_VISITED || places.len().saturating_mul(input.slots) > MAX_VALUES {
             choice.cost = f64::INFINITY;
@@ -181,7 +170,6 @@ fn choose_giant(
     prices: &Prices,
 ) -> MapChoice {
     let slots = input.slots;
-    let fixed = prices.input * input.parts as f64 + prices.output * output.parts as f64;
     let mut best: Option<MapChoice> = None;
     let mut seen = vec![false; slots * input.parts.max(output.parts)];
     for &giant in steps {
@@ -189,10 +177,14 @@ fn choose_giant(
         let giants = distinct(&mut seen, places, |p| {
             (p.output * slots, p.offset - p.offset % giant)
         });
-        let cost = fixed
-            + prices.diagonal * places.len() as f64
-            + prices.baby * babies as f64
-            + prices.giant * giants as f64;
+        let cost = prices.map.seconds(&MapCounts {
+            diagonals: places.len(),
+            babies,
+            giants,
+            folds: 0,
+            inputs: input.parts,
+            outputs: output.parts,
+        });
         if best.is_none_or(|b| cost < b.cost) {
             best = Some(MapChoice {
                 fold: false,

@@ -83,9 +83,13 @@ pub fn lower_to_slots(
             HubKind::Activation { x, function } => {
                 let x = lowering.sum(*x, &layout.sum);
                 let (ways, unit) = activations.next().expect("ways for every activation");
+                // Only a bootstrap changes the twist.
+                let turns = layout.seen.twist != layout.sum.twist;
+                let fused = |way: &&Approximation| matches!(way, Approximation::Fused { .. });
+                let kept = ways.iter().filter(|way| !turns || fused(way));
                 let op = Op::Activation {
                     x,
-                    ways: ways.clone(),
+                    ways: kept.cloned().collect(),
                 };
                 let graph = &mut lowering.graph;
                 let value = graph.push(op, &hub.name, layout.seen.clone(), *unit);

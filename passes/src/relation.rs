@@ -282,10 +282,11 @@ fn separable_distances(pairs: &[Pairs; 3], from: &Layout, to: &Layout) -> Vec<Di
         for &more in &spatial {
             let distance = step + more;
             let apart = distance.div_euclid(slots as isize);
+            let crosses = distance.rem_euclid(slots as isize) != 0;
             for output in outputs.0..=outputs.1 {
                 for input in inputs.0..=inputs.1 {
                     let parts = input as isize - output as isize;
-                    if whole || parts == apart || parts == apart + 1 {
+                    if whole || parts == apart || crosses && parts == apart + 1 {
                         found.insert(output, input, distance);
                     }
                 }
@@ -353,6 +354,10 @@ pub fn places(distances: &[Distances], input: &Layout, output: &Layout, fold: bo
 fn offsets(distances: &[isize], input: &Layout, output: &Layout, fold: bool) -> Vec<usize> {
     let slots = input.slots;
     let (stride, target) = (slots / input.copies, slots / output.copies);
+    if fold && input.twist != 0 && stride < target {
+        // Some copy of the input, seldom the same, lies within its own region, or the next.
+        return (0..target.min(2 * stride)).collect();
+    }
     let modulus = if fold { target.min(stride) } else { stride };
     let around = |value: isize| value.rem_euclid(modulus as isize) as usize;
     // From where each copy of the output looks, as far as that differs.

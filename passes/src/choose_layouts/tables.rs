@@ -219,8 +219,7 @@ impl Tables {
 fn own_costs(kind: &HubKind, candidates: &[Candidate], prices: &Prices) -> Vec<f64> {
     let each = match kind {
         HubKind::Activation { .. } => prices.activation,
-        // One key switch.
-        HubKind::Mul { .. } => prices.giant,
+        HubKind::Mul { .. } => prices.mul,
         HubKind::Input | HubKind::Sum { .. } => 0.0,
     };
     let parts = candidates.iter().map(|c| c.plain.parts as f64);

@@ -14,6 +14,8 @@ use crate::relation::Relation;
 const SLOTS: usize = 1 << 14;
 /// Most entries of a matrix that stages can be multiplied into.
 const MAX_STORED: usize = 1 << 24;
+/// Seconds that one level more costs everything around it.
+const LEVEL: f64 = 0.15;
 /// Longest part of a chain that is weighed as one map, unless it is the whole chain.
 const MAX_WEIGHED: usize = 6;
 
@@ -47,7 +49,7 @@ pub fn cuts(stages: &[Stage], input: Shape, prices: &Prices) -> Vec<usize> {
     );
     let whole = whole.map(|costs| costs.into_iter().flatten().fold(f64::INFINITY, f64::min));
     // Cutting saves less than the whole map.
-    if whole.is_some_and(|whole| whole <= prices.level) {
+    if whole.is_some_and(|whole| whole <= LEVEL) {
         return Vec::new();
     }
     // Cheapest way to reach every layout behind every stage, and where its last map begins.
@@ -67,7 +69,7 @@ pub fn cuts(stages: &[Stage], input: Shape, prices: &Prices) -> Vec<usize> {
             layouts[to].len()
         ];
         for from in to.saturating_sub(MAX_WEIGHED)..to {
-            let level = if from > 0 { prices.level } else { 0.0 };
+            let level = if from > 0 { LEVEL } else { 0.0 };
             let (a, b) = (&layouts[from], &layouts[to]);
             let Some(costs) = maps.between(ops(from, to), shape(from), shape(to), a, b) else {
                 continue;
