@@ -101,7 +101,9 @@ fn wide_tensors_and_levelled_plans_agree_with_the_clear() {
             (&2.into(), &2.into())
         );
         for (node, predicted) in nodes.iter().zip(&plan.prediction.nodes) {
-            assert_eq!(node["predicted_seconds"].as_f64().unwrap(), *predicted);
+            // The reader of numbers may be off by a unit in the last place.
+            let written = node["predicted_seconds"].as_f64().unwrap();
+            assert!((written - predicted).abs() <= 1e-12 * predicted);
         }
         assert!(table.contains("mul_const"), "{table}");
         stats

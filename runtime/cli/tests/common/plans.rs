@@ -66,7 +66,7 @@ impl Builder {
         nodes.len() - 1
     }
 
-    /// Appends an affine map to the unit 1, to the operand's layout or another.
+    /// Appends an affine map to the unit 1, to the operand's layout; or to another one, from a level above.
     fn linear(&mut self, x: Value, stages: Vec<Linear>, fold: bool, to: Option<Layout>) -> Value {
         let from = self.program.nodes[x].clone();
         self.program.maps.push(LinearMap {
@@ -80,7 +80,8 @@ impl Builder {
         let scale = self.parameters.scale();
         let value = self.push(Op::Linear { x, map }, from.level - 1, scale, 1.0);
         if let Some(to) = to {
-            self.program.nodes[value].layout = to;
+            let node = &mut self.program.nodes[value];
+            (node.layout, node.level) = (to, node.level - 1);
         }
         value
     }
@@ -104,15 +105,15 @@ impl Builder {
         self.linear(x, vec![conv], false, None)
     }
 
-    /// x^2 + x, the second operand from above.
+    /// x^2 + x: the product takes operands from a level above its own, the sum one of its operands.
     fn square_plus(&mut self, x: Value) -> Value {
         let node = self.program.nodes[x].clone();
-        let level = node.level - 1;
-        let scale = node.scale * node.scale / self.parameters.q[node.level] as f64;
+        let level = node.level - 2;
+        let scale = node.scale * node.scale / self.parameters.q[level + 1] as f64;
         let unit = node.unit * node.unit;
         let square = self.push(Op::Mul { x, y: x }, level, scale, unit);
         let factor = node.unit / unit;
-        let skip = self.push(Op::MulConst { x, factor }, level, scale, unit);
+        let skip = self.push(Op::MulConst { x, factor }, level + 1, scale, unit);
         let (x, y) = (square, skip);
         self.push(Op::Add { x, y }, level, scale, unit)
     }
