@@ -278,7 +278,7 @@ fn verify_ways(from: &Node, node: &Node, ways: &[Approximation]) -> Result<(), S
     if ways.is_empty() {
         return Err("has no way to be computed".to_string());
     }
-    let mut moves = true;
+    let mut moves = false;
     for way in ways {
         rules::agrees("range", way.range(), from.unit)?;
         match way {
@@ -287,6 +287,7 @@ fn verify_ways(from: &Node, node: &Node, ways: &[Approximation]) -> Result<(), S
             } => {
                 rules::verify_coefficients(coefficients)?;
                 rules::verify_rho(*rho)?;
+                moves = true;
             }
             Approximation::Levelled { polynomials, .. } => {
                 if polynomials.is_empty() {
@@ -295,9 +296,8 @@ fn verify_ways(from: &Node, node: &Node, ways: &[Approximation]) -> Result<(), S
                 polynomials
                     .iter()
                     .try_for_each(|p| rules::verify_coefficients(p))?;
-                moves = false;
             }
-            Approximation::Square { .. } => moves = false,
+            Approximation::Square { .. } => {}
         }
     }
     match moves {
