@@ -32,7 +32,6 @@ pub mod primes;
 pub mod security;
 
 pub mod costs;
-mod kernel_count;
 
 pub mod plan;
 pub mod plan_bytes;

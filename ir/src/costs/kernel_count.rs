@@ -3,7 +3,7 @@
 //!
 //! Cost tables hold measured seconds of some operations at some levels; this model carries them to others.
 
-use crate::costs::Operation;
+use super::Operation;
 use crate::params::depth;
 
 /// Kernel prices at N = 2^15 on one thread of a 2-core Zen 4 with AVX-512.
@@ -21,7 +21,7 @@ const COSINE: usize = 5 + 3;
 
 /// An operation and where it takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Point {
+pub(super) struct Point {
     pub operation: Operation,
     pub log_n: u32,
     /// Topmost limb of the operand; the top of the chain for bootstraps.
@@ -236,6 +236,6 @@ impl Point {
 }
 
 /// The level of the operand of P in a bootstrap.
-pub(crate) fn level_of_p(top: usize, groups: usize) -> usize {
+pub(super) fn level_of_p(top: usize, groups: usize) -> usize {
     top.saturating_sub(groups + COSINE)
 }
