@@ -14,7 +14,7 @@
 //!   `Scale` has the factor unit in / unit out, so that it changes the unit and not the network value;
 //!   the unit of a `Mul` is the product of its operands' units;
 //! - an `Activation` has at least one way, and the operand's unit is the range of all of them; it
-//!   changes nothing of the layout, but the twist where all its ways are fused; coefficients are as in
+//!   changes nothing of the layout, but the twist where one of its ways is fused; coefficients are as in
 //!   the ckks language;
 //! - a target is a function of an earlier value of the same shape.
 
