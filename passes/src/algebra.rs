@@ -197,7 +197,7 @@ pub fn compose(first: &Linear, second: &Linear, shapes: Shapes) -> Option<Linear
             | Linear::Pad { .. } => None,
         },
         Linear::Gather { source, .. } => {
-            selection::gather(output, &selection::picks(first, input, middle)?, source)
+            selection::gather(output, &picks(first, input, middle)?, source)
         }
         Linear::Slice { start, step, shape } => slice_after(first, *start, *step, *shape, shapes),
         Linear::Pad { before, after } => {
@@ -447,7 +447,7 @@ fn gemm_after(
             if inputs > cols {
                 return None;
             }
-            let picks = selection::picks(first, shapes.input, shapes.middle)?;
+            let picks = picks(first, shapes.input, shapes.middle)?;
             let mut out = vec![0.0; rows * inputs];
             for (from, to) in weight.chunks(cols).zip(out.chunks_mut(inputs)) {
                 for (w, pick) in from.iter().zip(&picks) {
@@ -506,7 +506,7 @@ fn slice_after(
         }
         Linear::Gather { source, .. } => {
             let slice = Linear::Slice { start, step, shape };
-            let taken = selection::picks(&slice, shapes.middle, shape)?;
+            let taken = picks(&slice, shapes.middle, shape)?;
             let source: Option<Vec<u32>> =
                 taken.iter().map(|t| Some(source[(*t)? as usize])).collect();
             Some(Linear::Gather {

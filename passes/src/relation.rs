@@ -255,15 +255,17 @@ fn separable_distances(pairs: &[Pairs; 3], from: &Layout, to: &Layout) -> Vec<Di
         let at = positions(layout, 0);
         let parts = |c: usize| {
             let group = c / (layout.gap * layout.gap) * block;
-            (group / slots, (group + block - 1) / slots)
+            [group / slots, (group + block - 1) / slots]
         };
         (0..at.len()).map(|c| (at[c], parts(c))).collect::<Vec<_>>()
     });
-    let mut steps: Vec<((usize, usize), (usize, usize), isize)> = pairs[0]
+    // First and last part of the output's group and of the input's, and the distance of the channels.
+    type Step = ([usize; 2], [usize; 2], isize);
+    let mut steps: Vec<Step> = pairs[0]
         .iter()
         .map(|&(o, i)| {
             let ((write, outputs), (read, inputs)) = (channels[1][o], channels[0][i]);
-            let whole = outputs.0 == outputs.1 && inputs.0 == inputs.1;
+            let whole = outputs[0] == outputs[1] && inputs[0] == inputs[1];
             let distance = read - write;
             // Within whole parts only the distance modulo a ciphertext counts.
             let kept = if whole {
@@ -278,13 +280,13 @@ fn separable_distances(pairs: &[Pairs; 3], from: &Layout, to: &Layout) -> Vec<Di
     steps.dedup();
     let mut found = ByParts::new(from, to);
     for (outputs, inputs, step) in steps {
-        let whole = outputs.0 == outputs.1 && inputs.0 == inputs.1;
+        let whole = outputs[0] == outputs[1] && inputs[0] == inputs[1];
         for &more in &spatial {
             let distance = step + more;
             let apart = distance.div_euclid(slots as isize);
             let crosses = distance.rem_euclid(slots as isize) != 0;
-            for output in outputs.0..=outputs.1 {
-                for input in inputs.0..=inputs.1 {
+            for output in outputs[0]..=outputs[1] {
+                for input in inputs[0]..=inputs[1] {
                     let parts = input as isize - output as isize;
                     if whole || parts == apart || crosses && parts == apart + 1 {
                         found.insert(output, input, distance);

@@ -130,9 +130,9 @@ impl<'a> Descent<'a> {
             .enumerate()
             .min_by(|a, b| a.1.total_cmp(b.1));
         let mut choice = vec![cheapest.map_or(0, |(c, _)| c)];
-        for hub in 1..hubs {
+        for (hub, answers) in answers.iter().enumerate().skip(1) {
             let parent = self.tables.edges[self.tables.into[hub][0]].source;
-            choice.push(answers[hub][choice[parent]]);
+            choice.push(answers[choice[parent]]);
         }
         choice
     }
