@@ -95,7 +95,13 @@ impl Point {
                 count.add(self.rescale(), 1.0);
                 count
             }
-            Operation::Baby => self.key_product(),
+            Operation::Baby => {
+                let mut count = self.key_product();
+                if self.low() {
+                    count.add(self.mod_down(), 1.0);
+                }
+                count
+            }
             Operation::Giant => {
                 let mut count = self.mod_down();
                 count.add(self.mod_down(), -0.5);
@@ -103,11 +109,19 @@ impl Point {
                 count.add(self.key_product(), 1.0);
                 count
             }
-            Operation::Diagonal => Count {
-                ntts: self.extended(),
-                macs: 2.0 * self.extended(),
-                embeddings: 1.0,
-            },
+            // Real diagonals go two by two through embedding and transforms.
+            Operation::Diagonal => {
+                let limbs = if self.low() {
+                    self.limbs()
+                } else {
+                    self.extended()
+                };
+                Count {
+                    ntts: 0.5 * limbs,
+                    macs: 2.0 * limbs,
+                    embeddings: 0.5,
+                }
+            }
             Operation::Rotation => self.switch(),
             Operation::MulConst => self.rescale(),
             Operation::Add => Count::new(0.0, self.limbs()),
@@ -123,6 +137,11 @@ impl Point {
                 }
             }),
         }
+    }
+
+    /// Whether the special primes outnumber the limbs so far that maps divide every rotation by them.
+    fn low(&self) -> bool {
+        self.level < 2 * self.specials
     }
 
     /// Decomposition into digits and their extension to the special primes.
