@@ -141,7 +141,8 @@ impl Evaluator {
         let level = x.level();
         needs_level("rescale", level, 1)?;
         let scale = x.scale / self.context.q(level).value() as f64;
-        let [c0, c1] = [x.c0, x.c1].map(|half| self.context.divide(half.0, level, 1, 0));
+        let halves = [x.c0.0, x.c1.0];
+        let [c0, c1] = self.context.divide_both(halves, level, 1, 0);
         Ok(Ciphertext::new(c0, c1, scale))
     }
 
@@ -218,7 +219,7 @@ impl Evaluator {
         drop(digits);
         self.context.add_raised(&mut u0, &d0, specials);
         self.context.add_raised(&mut u1, &d1, specials);
-        let [c0, c1] = [u0, u1].map(|u| self.context.divide(u, level, 1, specials));
+        let [c0, c1] = self.context.divide_both([u0, u1], level, 1, specials);
         Ok(Ciphertext::new(
             c0,
             c1,
@@ -253,8 +254,10 @@ impl Evaluator {
         let digits = self.context.decompose(&x.c1, level, specials);
         let [mut u0, u1] = self.context.key_product(&digits, key, level);
         self.context.add_raised(&mut u0, &x.c0, specials);
-        let [c0, c1] =
-            [u0, u1].map(|u| self.permute(&self.context.divide(u, level, 0, specials), galois));
+        let [c0, c1] = self
+            .context
+            .divide_both([u0, u1], level, 0, specials)
+            .map(|c| self.permute(&c, galois));
         Ciphertext::new(c0, c1, x.scale)
     }
 

@@ -140,6 +140,21 @@ impl Context {
         Evaluations(x)
     }
 
+    /// [`Context::divide`] of both halves, side by side.
+    pub(crate) fn divide_both(
+        &self,
+        [x0, x1]: [Limbs; 2],
+        level: usize,
+        dropped: usize,
+        specials: usize,
+    ) -> [Evaluations; 2] {
+        let (c0, c1) = rayon::join(
+            || self.divide(x0, level, dropped, specials),
+            || self.divide(x1, level, dropped, specials),
+        );
+        [c0, c1]
+    }
+
     /// Adds P * c to the ciphertext limbs of `x`, P the product of the special primes.
     pub(crate) fn add_raised(&self, x: &mut Limbs, c: &Evaluations, specials: usize) {
         let basis = self.basis(x.count() - specials - 1, 0);

@@ -162,7 +162,7 @@ fn transforms_of_several_parts() {
             .flatten()
             .map(|&(p, d)| (p, d % giant))
             .collect();
-        // Hoisted once for few diagonals, twice for many.
+        // Hoisted twice for few diagonals, once for many.
         let prepared = [1, 1000].map(|count| e.prepare(&inputs, &babies, level, count).unwrap());
         for map in &maps {
             let mut expected = vec![0.0; slots];

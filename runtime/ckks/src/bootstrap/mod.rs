@@ -300,7 +300,7 @@ impl Circuit {
         let digits = context.decompose(&x.c1, 0, 1);
         let [mut u0, u1] = context.key_product(&digits, &keys.to_sparse, 0);
         context.add_raised(&mut u0, &x.c0, 1);
-        let [c0, c1] = [u0, u1].map(|u| context.divide(u, 0, 0, 1));
+        let [c0, c1] = context.divide_both([u0, u1], 0, 0, 1);
 
         let c0 = Evaluations(self.lift(c0, top + 1));
         let c1 = [self.lift(c1, top + 1 + specials)];
@@ -312,20 +312,16 @@ impl Circuit {
         let [plus, minus] = halves;
         let negation = context.permutation(context.n() as u64 + 1);
         let basis = context.basis(top, specials);
-        let mut sums = plus.into_iter().zip(minus).map(|(mut plus, minus)| {
+        let mut sums = plus;
+        for (plus, minus) in sums.iter_mut().zip(minus) {
             plus.par_iter_mut()
                 .zip(&basis)
                 .enumerate()
                 .for_each(|(i, (limb, table))| {
-                    let mut turned = crate::Buffer::dirty(limb.len());
-                    negation.apply(minus.limb(i), &mut turned);
-                    kernels::add_assign(table.modulus(), limb, &turned);
+                    negation.apply_add(table.modulus(), minus.limb(i), limb);
                 });
-            context.divide(plus, top, 0, specials)
-        });
-        let (Some(c0), Some(c1)) = (sums.next(), sums.next()) else {
-            unreachable!("two halves")
-        };
+        }
+        let [c0, c1] = context.divide_both(sums, top, 0, specials);
         let scale = 4.0 * context.q(0).value() as f64 * f64::from(self.shape.range);
         Ok(Ciphertext::new(c0, c1, scale))
     }

@@ -190,9 +190,7 @@ impl Evaluator {
                 .reduce_with(|out, sum| add(context, out, &sum, level, all));
             out = rotated;
         }
-        let [c0, c1] = out
-            .unwrap_or_else(zero)
-            .map(|half| context.divide(half, level, 1, all));
+        let [c0, c1] = context.divide_both(out.unwrap_or_else(zero), level, 1, all);
         Ok(Ciphertext::new(c0, c1, scale))
     }
 }

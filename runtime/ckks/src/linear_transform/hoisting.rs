@@ -133,7 +133,10 @@ impl Evaluator {
     }
 
     /// The special primes that rotations and diagonals should keep: all, or none, where dividing
-    /// every rotation by P takes fewer transforms than lifting the diagonals to the special primes.
+    /// every rotation by P takes less work than lifting the diagonals to the special primes and
+    /// dividing every sum of a giant step. In transforms of a limb: a division takes one for each
+    /// limb and special prime and most of one for converting each limb; a diagonal half of one, for
+    /// two share a transform, and as much for its products.
     pub(super) fn hoisted_specials(
         &self,
         operands: &[(usize, usize)],
@@ -141,10 +144,11 @@ impl Evaluator {
         diagonals: usize,
     ) -> usize {
         let specials = self.context().specials();
+        let division = specials + 5 * (level + 1) / 3;
         let rotations = operands.iter().filter(|(_, steps)| *steps != 0).count();
-        // Two diagonals share a transform, but each is multiplied by two halves.
-        let raised = diagonals * specials;
-        let divided = 2 * rotations * (level + 1 + specials);
+        let giants = diagonals / operands.len().max(1);
+        let divided = 2 * rotations * division;
+        let raised = diagonals * specials + giants * division;
         if divided < raised { 0 } else { specials }
     }
 
