@@ -12,7 +12,7 @@ mod tests;
 
 use certificate::check_certificate;
 use keys::{Needed, bootstrap_keys, check_keys};
-use node::check_node;
+use node::{check_node, check_work};
 
 use crate::params::ParametersError;
 use crate::plan::{Plan, Prediction};
@@ -64,14 +64,18 @@ pub fn check(plan: &Plan) -> Result<(), CheckError> {
             what,
         });
     }
+    let wrong = |value: usize, what: String| CheckError::Node {
+        value,
+        name: nodes[value].name.clone(),
+        what,
+    };
+    let mut work = 0;
+    for value in 0..nodes.len() {
+        check_work(plan, value, &mut work).map_err(|what| wrong(value, what))?;
+    }
     let mut needed = Needed::default();
-    for (value, node) in nodes.iter().enumerate() {
-        let wrong = |what: String| CheckError::Node {
-            value,
-            name: node.name.clone(),
-            what,
-        };
-        check_node(plan, value, &mut needed).map_err(wrong)?;
+    for value in 0..nodes.len() {
+        check_node(plan, value, &mut needed).map_err(|what| wrong(value, what))?;
     }
     if needed.bootstrap {
         bootstrap_keys(plan, &mut needed.rotations);

@@ -6,15 +6,13 @@ use crate::plan::{KeyManifest, Plan};
 
 pub(super) type Keys = BTreeMap<usize, usize>;
 
-/// What the operators seen so far need, and what deriving it has cost.
+/// What the operators seen so far need.
 #[derive(Default)]
 pub(super) struct Needed {
     pub rotations: Keys,
     /// Highest level at which two ciphertexts are multiplied.
     pub product: Option<usize>,
     pub bootstrap: bool,
-    /// Entries of maps visited.
-    pub work: usize,
 }
 
 impl Needed {

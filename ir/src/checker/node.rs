@@ -12,6 +12,26 @@ use crate::sparse::entry_bound;
 /// Most matrix entries of all maps together: about a minute's work, and several times a ResNet-50's.
 const MAX_WORK: usize = 1 << 35;
 
+/// Adds up in `work` what deriving the maps will cost, before anything is derived. What is malformed costs
+/// nothing: it is refused later.
+pub(super) fn check_work(plan: &Plan, value: usize, work: &mut usize) -> Result<(), String> {
+    let nodes = &plan.program.nodes;
+    let Op::Linear { x, map } = nodes[value].op else {
+        return Ok(());
+    };
+    let (Some(from), Some(map)) = (nodes.get(x), plan.program.maps.get(map)) else {
+        return Ok(());
+    };
+    let (from, to) = (&from.layout, &nodes[value].layout);
+    if from.verify().is_ok() && to.verify().is_ok() {
+        *work = work.saturating_add(work_of(map, from, to).unwrap_or(0));
+    }
+    match *work > MAX_WORK {
+        true => Err(format!("maps of over {MAX_WORK} entries up to here")),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn check_node(plan: &Plan, value: usize, needed: &mut Needed) -> Result<(), String> {
     let (nodes, node, q) = (
         &plan.program.nodes,
@@ -81,12 +101,6 @@ pub(super) fn check_node(plan: &Plan, value: usize, needed: &mut Needed) -> Resu
             expect("the bias gain", map.bias_gain, 1.0 / node.unit)?;
             if map.giant == 0 || map.giant > node.layout.slots {
                 return Err(format!("a giant step of {}", map.giant));
-            }
-            needed.work = needed
-                .work
-                .saturating_add(work_of(map, &x.layout, &node.layout)?);
-            if needed.work > MAX_WORK {
-                return Err(format!("maps of over {MAX_WORK} entries up to here"));
             }
             let structure = map
                 .offsets(&x.layout, &node.layout)
@@ -257,13 +271,10 @@ fn work_of(map: &LinearMap, input: &Layout, output: &Layout) -> Result<usize, St
         let row = entries / step[1].elements().max(1) + 1;
         width = width.saturating_mul(row).min(input.shape.elements());
     }
-    let copies = match map.stages.len() {
-        1 => output.copies,
-        _ => width.saturating_mul(output.copies),
-    };
-    let terms = match map.stages.len() {
+    let visited = match map.stages.len() {
         1 => work,
-        _ => output.shape.elements(),
+        _ => output.shape.elements().saturating_mul(width),
     };
-    Ok(work.saturating_add(terms.saturating_mul(copies)))
+    let multiplied = if map.stages.len() == 1 { 0 } else { work };
+    Ok(multiplied.saturating_add(visited.saturating_mul(output.copies)))
 }

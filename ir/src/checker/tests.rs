@@ -1,5 +1,7 @@
 use super::check;
 use crate::function::Function;
+use crate::layout::Layout;
+use crate::nn::{Linear, Shape};
 use crate::plan::Plan;
 use crate::plan::RotationKey;
 use crate::program::Op;
@@ -189,5 +191,41 @@ fn every_tampering_is_found_without_bootstraps() {
             p.program.nodes[2].scale = p.program.nodes[1].scale;
         },
         "expected Some(5)",
+    );
+}
+
+#[test]
+fn the_work_of_all_maps_is_bounded() {
+    // A matrix of 2^26 entries, a thousand times.
+    let mut plan = levelled_plan();
+    let side = 128;
+    let layout = Layout {
+        parts: 16,
+        shape: Shape::new(1, side, side),
+        rows: side,
+        cols: side,
+        ..plan.program.nodes[0].layout.clone()
+    };
+    plan.program.maps[0].stages = vec![Linear::Conv {
+        weight: vec![1.0; 65 * 65],
+        bias: vec![0.0],
+        out_channels: 1,
+        kernel: [65; 2],
+        stride: [1; 2],
+        pads: [32; 4],
+        dilation: [1; 2],
+        groups: 1,
+    }];
+    plan.program.nodes.truncate(2);
+    plan.program
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.layout = layout.clone());
+    let node = plan.program.nodes[1].clone();
+    plan.program.nodes.extend(vec![node; 1000]);
+    let message = check(&plan).unwrap_err().to_string();
+    assert!(
+        message.contains("v497 (node1): maps of over 34359738368"),
+        "{message}"
     );
 }
