@@ -28,6 +28,12 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Run a plan in the clear with the noise of encryption: accuracy, precision of every layer, risk
     Simulate(Simulate),
+    /// Draw a plan's program as a picture: levels over time, bootstraps, skips, predicted seconds
+    Graph(Graph),
+    /// Compare what an evaluation took with what its plan predicted
+    Diff(Diff),
+    /// Write the network that a plan computes, with its polynomials, as an ONNX model
+    Export(Export),
 }
 
 /// Arguments of `check`.
@@ -182,6 +188,39 @@ pub struct Simulate {
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `graph`.
+#[derive(Debug, clap::Args)]
+pub struct Graph {
+    /// The plan
+    pub plan: PathBuf,
+    /// Where to write the picture (SVG)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, clap::Args)]
+pub struct Diff {
+    /// What `hecc-run eval --stats` wrote
+    pub stats: PathBuf,
+    /// Take the predictions of this plan, of the same program [default: those in the statistics]
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// The plan
+    pub plan: PathBuf,
+    /// Where to write the model (ONNX); normalisation and class names go beside it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// Where activations may be computed.

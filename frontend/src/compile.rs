@@ -27,7 +27,7 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     let begun = Instant::now();
     let (folded, imported) = load(&args.model, args.maxpool)?;
     let graph = &folded.graph;
-    let calibration = calibration(args, graph)?;
+    let calibration = calibration(args, graph, imported.calibration.as_ref())?;
     let (input, output) = (
         graph.nodes[graph.input].shape,
         graph.nodes[graph.output].shape,
@@ -180,13 +180,28 @@ fn comparison(report: &Report) -> String {
     )
 }
 
-/// The calibration given, else the one beside the model; checked against the model.
-fn calibration(args: &Compile, graph: &Graph) -> Result<Calibration, Failure> {
+/// The calibration given, else the one beside the model, else the one in the model; checked against the
+/// model.
+fn calibration(
+    args: &Compile,
+    graph: &Graph,
+    carried: Option<&Calibration>,
+) -> Result<Calibration, Failure> {
     let path = args
         .calibration
         .clone()
         .unwrap_or_else(|| files::beside(&args.model, "calib.json"));
     let command = command(args, &path);
+    if let (Some(carried), None, false) = (carried, &args.calibration, path.exists()) {
+        return match same_model(&carried.model_hash, &model_hash(graph)) {
+            true => Ok(carried.clone()),
+            false => Err(Failure::in_file(
+                &args.model,
+                "was changed since hecc exported it, and the calibration it carries no longer fits",
+            )
+            .help(format!("measure this model: {command}"))),
+        };
+    }
     if !path.exists() {
         return Err(Failure::new(format!(
             "{}: there is no calibration of {}",

@@ -4,9 +4,12 @@ mod args;
 mod calibrate;
 mod check;
 mod compile;
+mod diff;
 mod evaluate;
+mod export;
 mod failure;
 mod files;
+mod graph;
 mod histogram;
 pub mod import;
 mod inspect;
@@ -61,8 +64,13 @@ fn dispatch(args: &Args) -> Result<(), failure::Failure> {
         Command::Inspect(args) => inspect::inspect(args),
         Command::Evaluate(args) => evaluate::evaluate(args),
         Command::Simulate(args) => simulate::simulate(args),
+        Command::Graph(args) => graph::graph(args),
+        Command::Diff(args) => diff::diff(args),
+        Command::Export(args) => export::export(args),
     }
 }
 
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,14 @@ impl<'a> Translator<'a> {
             (true, false) => {
                 let x = self.data(node, 0)?;
                 let x = self.broadcast(x, dims)?;
+                if let Some(v) = self.single(node, 1)? {
+                    return match node.op_type.as_str() {
+                        "Add" => self.raw.uniform(x, 1.0, v),
+                        "Sub" => self.raw.uniform(x, 1.0, -v),
+                        "Mul" => self.raw.uniform(x, v, 0.0),
+                        _ => self.raw.uniform(x, 1.0 / v, 0.0),
+                    };
+                }
                 let values = self.constants(node, 1, dims)?;
                 match node.op_type.as_str() {
                     "Add" => self.affine(x, None, Some(values)),
@@ -52,6 +60,14 @@ impl<'a> Translator<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// The value of a constant operand that has only one.
+    fn single(&self, node: &'a NodeProto, i: usize) -> Step<Option<f32>> {
+        match self.constant(node, i, "operand")?.map(Tensor::len) {
+            Some(1) => Ok(self.floats(node, i, "operand")?.first().copied()),
+            Some(_) | None => Ok(None),
         }
     }
 

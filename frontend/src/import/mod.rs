@@ -5,7 +5,7 @@
 //! (`validate`, `operators`, `attributes`), shapes inferred and constants folded with the batch fixed
 //! to 1 (`fold` by tract-onnx, `shapes`, `window`, `resize`), what remains translated operator by
 //! operator (`translate` and its neighbours) to a network with a few operators more than nn has
-//! (`raw`), activations found that exporters spell out (`patterns`, `polynomials`), and the whole
+//! (`raw`), activations found that exporters spell out (`stated`, `patterns`, `polynomials`), and the whole
 //! written as nn (`emit`). What an error names, file, node, operator, attribute, is known before tract sees
 //! the model; [`examine`] goes on after an error and lists them all.
 
@@ -36,11 +36,14 @@ mod pools;
 mod chebyshev;
 mod patterns;
 mod polynomials;
+mod stated;
 
 mod emit;
 
 pub use error::ImportError;
+pub use stated::{APPROXIMATIONS, CALIBRATION, Stated};
 
+use hecc_ir::calibration::Calibration;
 use hecc_ir::nn::Graph;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,6 +69,8 @@ pub struct Imported {
     pub operators: BTreeMap<String, usize>,
     /// Every operator that takes maxima, with its price.
     pub maxima: Vec<MaximumPrice>,
+    /// The calibration that the model carries.
+    pub calibration: Option<Calibration>,
 }
 
 /// What the maxima of one ONNX node cost.
@@ -132,18 +137,22 @@ pub fn examine(path: &Path, maxpool: MaxPool) -> Result<Imported, Vec<ImportErro
     }
 }
 
-fn examine_bytes(
+pub(crate) fn examine_bytes(
     path: &Path,
     bytes: &[u8],
     maxpool: MaxPool,
 ) -> Result<Imported, Vec<ImportError>> {
     let whole = |problem: error::Problem| vec![problem.in_file(path)];
-    let mut model = wire::check(bytes)
+    let model = wire::check(bytes)
         .and_then(|()| wire::decode(bytes))
-        .and_then(validate::validate)
         .map_err(whole)?;
+    let metadata = stated::read(&model).map_err(whole)?;
+    let mut model = validate::validate(model).map_err(whole)?;
     let facts = fold::fold(&mut model).map_err(whole)?;
     let mut translated = translate::translate(&mut model, &facts, maxpool).map_err(whole)?;
+    if model.faults.iter().all(Option::is_none) {
+        stated::apply(&mut translated.raw, &metadata.stated).map_err(whole)?;
+    }
     let graph = match translated.output {
         Some(mut output) => patterns::recognise(&mut translated.raw, &mut output)
             .map_err(|p| (0, p))
@@ -193,6 +202,7 @@ fn examine_bytes(
                 elements,
             })
             .collect(),
+        calibration: metadata.calibration,
     })
 }
 
