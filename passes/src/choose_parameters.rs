@@ -117,6 +117,7 @@ pub fn with_bootstrap(log_n: u32, degree: usize, constraints: &Constraints) -> S
             break;
         }
     }
+    found.keep_last_refusal();
     found
 }
 
@@ -154,10 +155,19 @@ pub fn without_bootstrap(log_n: u32, levels: usize, constraints: &Constraints) -
         };
         found.add(&chain, constraints);
     }
+    match found.sets.is_empty() {
+        // More digits take fewer special primes: the last came closest.
+        true => found.keep_last_refusal(),
+        false => found.refused.clear(),
+    }
     found
 }
 
 impl Sets {
+    fn keep_last_refusal(&mut self) {
+        self.refused = self.refused.pop().into_iter().collect();
+    }
+
     /// Adds the set of a chain if it is secure enough; whether it is.
     fn add(&mut self, chain: &Chain, constraints: &Constraints) -> bool {
         let bits = |(n, bits): (usize, u32)| n as u32 * bits;

@@ -85,7 +85,6 @@ struct Network<'a> {
 
 /// The network in the slots of one ring.
 struct Packed {
-    log_n: u32,
     layouts: Layouts,
     graph: slots::Graph,
     counts: Vec<MapCounts>,
@@ -390,7 +389,6 @@ fn pack(
         })
         .collect();
     Ok(Packed {
-        log_n,
         layouts,
         graph,
         counts,

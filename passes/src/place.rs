@@ -223,14 +223,17 @@ fn problem(
             seconds: (1..=ceiling).map(price).collect(),
         };
         let mended = scales.mended[value];
-        let multiplied = |depth: usize| Way::Levelled {
-            depth,
-            seconds: (depth..=products)
-                .map(|l| {
-                    let mend = (depth - 1) as f64 * costs.mul_const(parameters, l - depth + 1);
-                    parts * (costs.mul(parameters, l) + mend)
-                })
-                .collect(),
+        let multiplied = |depth: usize| match products {
+            products if products < depth => never(),
+            products => Way::Levelled {
+                depth,
+                seconds: (depth..=products)
+                    .map(|l| {
+                        let mend = (depth - 1) as f64 * costs.mul_const(parameters, l - depth + 1);
+                        parts * (costs.mul(parameters, l) + mend)
+                    })
+                    .collect(),
+            },
         };
         let ways = match &node.op {
             Op::Input => vec![Way::Levelled {
@@ -253,9 +256,9 @@ fn problem(
                         Approximation::Fused { coefficients, .. } => fused(
                             enter,
                             parameters.activation_out(degree(coefficients)),
-                            parts * bootstrap(parameters, costs, degree(coefficients)),
+                            parts * costs.bootstrap(parameters, degree(coefficients)),
                         ),
-                        _ if turned => NEVER,
+                        _ if turned => never(),
                         Approximation::Square { .. } => multiplied(1 + usize::from(mended)),
                         Approximation::Levelled {
                             polynomials,
@@ -271,7 +274,7 @@ fn problem(
         let refresh = match (enter, leave) {
             (Some(enter), Some(leave)) if refreshable => Some(Refresh {
                 enter,
-                seconds: vec![parts * bootstrap(parameters, costs, IDENTITY_DEGREE); leave + 1],
+                seconds: vec![parts * costs.bootstrap(parameters, IDENTITY_DEGREE); leave + 1],
             }),
             _ => None,
         };
@@ -290,11 +293,13 @@ fn problem(
     }
 }
 
-/// A way that no level allows.
-const NEVER: Way = Way::Levelled {
-    depth: 0,
-    seconds: Vec::new(),
-};
+/// A way that no level allows: nothing stands that high.
+fn never() -> Way {
+    Way::Levelled {
+        depth: 1 << 20,
+        seconds: vec![0.0],
+    }
+}
 
 fn is_product(node: &Node) -> bool {
     match &node.op {
@@ -312,14 +317,7 @@ fn fused(enter: Option<usize>, leave: Option<usize>, seconds: f64) -> Way {
             enter,
             seconds: vec![seconds; leave + 1],
         },
-        _ => NEVER,
-    }
-}
-
-fn bootstrap(parameters: &Parameters, costs: &CostTable, degree: usize) -> f64 {
-    match parameters.bootstrap {
-        Some(_) => costs.bootstrap(parameters, degree),
-        None => f64::INFINITY,
+        _ => never(),
     }
 }
 
@@ -342,9 +340,12 @@ fn series(
         }
         parts * (seconds + if times_x { costs.mul(parameters, level) } else { 0.0 })
     };
-    Way::Levelled {
-        depth: total,
-        seconds: (total..=parameters.levelled_top()).map(price).collect(),
+    match parameters.levelled_top() {
+        top if top < total => never(),
+        top => Way::Levelled {
+            depth: total,
+            seconds: (total..=top).map(price).collect(),
+        },
     }
 }
 
