@@ -336,7 +336,7 @@ fn all_distances(from: &Layout, to: &Layout) -> Vec<Distances> {
 /// Places of the diagonals of a map between two layouts whose distances are `distances`, by the rule of
 /// `LinearMap`: each term is taken from the input copy that makes the offset smallest.
 ///
-/// Sorted; an upper bound where layouts are twisted. A map that folds has an untwisted output.
+/// Sorted; about right where layouts are twisted. A map that folds has an untwisted output.
 pub fn places(distances: &[Distances], input: &Layout, output: &Layout, fold: bool) -> Vec<Place> {
     let mut all: Vec<Place> = distances
         .iter()
@@ -356,29 +356,48 @@ pub fn places(distances: &[Distances], input: &Layout, output: &Layout, fold: bo
 fn offsets(distances: &[isize], input: &Layout, output: &Layout, fold: bool) -> Vec<usize> {
     let slots = input.slots;
     let (stride, target) = (slots / input.copies, slots / output.copies);
-    if fold && input.twist != 0 && stride < target {
-        // Some copy of the input, seldom the same, lies within its own region, or the next.
-        return (0..target.min(2 * stride)).collect();
-    }
     let modulus = if fold { target.min(stride) } else { stride };
-    let around = |value: isize| value.rem_euclid(modulus as isize) as usize;
+    // A copy that is turned k times sees every distance k twists further; once round, the smallest is
+    // what is left of a common divisor of twist and region.
+    let common = |twist: usize| 1usize << twist.trailing_zeros().min(modulus.trailing_zeros());
+    let twist = input.twist % modulus;
+    let (unit, turns) = match input.copies * common(twist) >= modulus {
+        _ if twist == 0 => (modulus, 1),
+        true => (common(twist), 1),
+        false => (modulus, input.copies),
+    };
+    let around = |value: isize| value.rem_euclid(unit as isize) as usize;
     // From where each copy of the output looks, as far as that differs.
     let mut from = vec![0];
     if !fold {
-        let (step, twist) = (target as isize, output.twist as isize);
-        let wraps = if twist == 0 { 0 } else { 1 };
+        let (step, turn) = (target as isize, output.twist as isize);
+        let wraps = if turn == 0 { 0 } else { 1 };
         let copies = (0..output.copies as isize)
-            .flat_map(|k| (0..=wraps).map(move |w| (k - w) * step + k * twist));
-        from = copies.map(|f| around(f) as isize).collect();
-        from.sort_unstable();
-        from.dedup();
+            .flat_map(|k| (0..=wraps).map(move |w| (k - w) * step + k * turn));
+        from = copies.map(around).collect();
     }
-    let turns = if input.twist == 0 { 1 } else { input.copies };
+    from.sort_unstable();
+    from.dedup();
+    let mut near = vec![false; unit];
+    distances.iter().for_each(|&d| near[around(d)] = true);
     let mut seen = vec![false; modulus];
-    for distance in distances {
+    for distance in (0..unit).filter(|&d| near[d]) {
         for start in &from {
-            let reads = (0..turns).map(|k| around(distance - start + (k * input.twist) as isize));
+            let first = distance + unit - start;
+            let reads = (0..turns).map(|k| (first + k * twist) % unit);
             seen[reads.min().unwrap_or(0)] = true;
+        }
+    }
+    if fold && twist != 0 && stride < target {
+        // Where input copies lie closer than the output's, only some of them end in the right place, and
+        // which ones depends on the position: at worst, those that see a distance last.
+        let share = target / stride;
+        let right = (input.copies / share).clamp(1, modulus / common(twist * share));
+        let late = (modulus / common(twist)).saturating_sub(right);
+        let first: Vec<usize> = (0..modulus).filter(|&offset| seen[offset]).collect();
+        for turn in 1..=late {
+            let shifted = first.iter().map(|o| (o + turn * common(twist)) % modulus);
+            shifted.for_each(|offset| seen[offset] = true);
         }
     }
     let offsets = (0..modulus).filter(|&offset| seen[offset]);
