@@ -41,7 +41,7 @@ fn way(ways: Ways, index: usize, range: f64, function: &Function) -> Approximati
         (Ways::Mixed, _) => Approximation::Levelled {
             range,
             polynomials: vec![vec![0.0, 0.5, 0.1], coefficients],
-            times_x: index % 2 == 0,
+            times_x: index.is_multiple_of(2),
         },
     }
 }
@@ -270,13 +270,13 @@ fn random(seed: u64) -> Graph {
     for _ in 0..7 {
         let s = b.shape(x);
         x = match pick(14) {
-            0 if s.c % 2 == 0 => b.conv(x, s.c + 2, [3, 1, 1, 2]),
+            0 if s.c.is_multiple_of(2) => b.conv(x, s.c + 2, [3, 1, 1, 2]),
             1 if s.h > 2 && s.w > 2 => b.conv(x, s.c, [3, 2, 1, s.c]),
             2 if s.h > 4 && s.w > 4 => b.conv(x, 3, [5, 1, 1, 1]),
             3 if s.h > 2 && s.w > 2 => b.pool(x, [2, 2]),
             4 => b.relu(x),
             5 => b.activation(x, Function::Silu),
-            6 if s.c % 2 == 0 => b.squeeze_excite(x, 2),
+            6 if s.c.is_multiple_of(2) => b.squeeze_excite(x, 2),
             7 => {
                 kept = Some(x);
                 b.batch_norm(x)
