@@ -65,6 +65,15 @@ fn ring_operations() {
             &pairs(|a, _| 2.0 * a * a - 1.0),
             -17.0,
         );
+        let mut low = y.clone();
+        low.drop_to(level - 1);
+        for sum in [e.add(&x, &low).unwrap(), e.add(&low, &x).unwrap()] {
+            assert_eq!(sum.level(), level - 1);
+            bench.check("add below", &sum, &pairs(|a, b| a + b), -20.0);
+        }
+        let product = e.mul(&x, &low).unwrap();
+        assert_eq!(product.level(), level - 2);
+        bench.check("mul below", &product, &pairs(|a, b| a * b), -17.0);
         let third = e.mul_const(&x, 1.0 / 3.0, 3e9).unwrap();
         assert_eq!(third.scale(), 3e9);
         bench.check("mul_const", &third, &pairs(|a, _| a / 3.0), -15.0);
