@@ -44,7 +44,10 @@ struct Outcome {
 /// Runs the command.
 pub fn evaluate(args: &Evaluate) -> Result<(), Failure> {
     let (plan, _) = load(&args.plan)?;
-    let folded = args.onnx.as_deref().map(|onnx| model::load(onnx, args.maxpool));
+    let folded = args
+        .onnx
+        .as_deref()
+        .map(|onnx| model::load(onnx, args.maxpool));
     let graph = folded.transpose()?.map(|(folded, _)| folded.graph);
     let input = plan.program.nodes[0].layout.shape;
     if let (Some(graph), Some(onnx)) = (&graph, &args.onnx) {
@@ -125,8 +128,8 @@ fn outcome(
         spread: (f64::INFINITY, f64::NEG_INFINITY),
     };
     if let Some(graph) = graph {
-        let expected = nn_eval::evaluate(graph, &image, &mut nn_eval::exact(graph))
-            .map_err(|e| failed(&e))?;
+        let expected =
+            nn_eval::evaluate(graph, &image, &mut nn_eval::exact(graph)).map_err(|e| failed(&e))?;
         if expected.iter().any(|v| !v.is_finite()) {
             return Ok(None);
         }
@@ -146,14 +149,20 @@ fn outcome(
 fn report(all: &[Option<Outcome>], labels: Option<&[usize]>, compared: bool) -> Report {
     let outcomes: Vec<&Outcome> = all.iter().flatten().collect();
     let labels = labels.map(|labels| {
-        let kept = all.iter().zip(labels).filter(|(outcome, _)| outcome.is_some());
+        let kept = all
+            .iter()
+            .zip(labels)
+            .filter(|(outcome, _)| outcome.is_some());
         kept.map(|(_, label)| *label).collect::<Vec<_>>()
     });
     let images = outcomes.len();
     let share = |count: usize| count as f64 / images as f64;
     let accuracy = |of: &dyn Fn(&Outcome) -> Option<usize>| {
         labels.as_ref().map(|labels| {
-            let right = outcomes.iter().zip(labels).filter(|(o, l)| of(o) == Some(**l));
+            let right = outcomes
+                .iter()
+                .zip(labels)
+                .filter(|(o, l)| of(o) == Some(**l));
             share(right.count())
         })
     };

@@ -43,6 +43,8 @@ fn hecc(folder: &Path, line: &str) -> Result<(), Failure> {
 fn commands_in_turn() {
     let folder = folder(32);
     let run = |line: &str| hecc(folder.path(), line).unwrap();
+    run("check digits.onnx");
+    run("check digits.onnx --json --maxpool average");
     run("calibrate digits.onnx --data images.npy --limit 30");
     run("compile digits.onnx -o plan.bin --dump-ir dumps.d --json");
     run("inspect plan.bin");
@@ -52,6 +54,41 @@ fn commands_in_turn() {
     assert!(folder.path().join("dumps.d/0_import.txt").exists());
     let plan = files::read(&folder.path().join("plan.bin"), 1 << 20).unwrap();
     assert!(plan.len() < 8_000, "the plan has {} bytes", plan.len());
+}
+
+/// Images on which the model's values are not finite do not count.
+#[test]
+fn images_that_diverge_are_left_out() {
+    let folder = folder(1);
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 1, 8, 8), }\n";
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header.as_bytes());
+    for image in 0..5 {
+        let value: f32 = if image == 2 { f32::MAX } else { 0.25 };
+        npy.extend((0..64).flat_map(|_| value.to_le_bytes()));
+    }
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("raw.npy"), npy).unwrap();
+    hecc(
+        folder.path(),
+        "calibrate digits.onnx --data raw.npy -o c.json",
+    )
+    .unwrap();
+    let text = std::fs::read(at("c.json")).unwrap();
+    let calibration: hecc_ir::calibration::Calibration = serde_json::from_slice(&text).unwrap();
+    assert_eq!(calibration.images, 4);
+    let graph = crate::import::import(&at("digits.onnx")).unwrap();
+    let folded = hecc_passes::fold_linear(&graph).unwrap().graph;
+    let names = |c: &[hecc_ir::calibration::ValueRange]| -> Vec<String> {
+        c.iter().map(|v| v.name.clone()).collect()
+    };
+    let expect: Vec<String> = folded
+        .nodes
+        .node_weights()
+        .map(|n| n.name.clone())
+        .collect();
+    assert_eq!(names(&calibration.values), expect);
 }
 
 #[test]
@@ -80,6 +117,7 @@ fn failures_say_what_to_do_and_write_nothing() {
         &["absent.onnx", "cannot be read"],
     );
     check("calibrate digits.onnx --data absent.npy", &["absent.npy"]);
+    check("check images.npy", &["images.npy", "has a problem"]);
     check("inspect images.npy", &["images.npy", "hecc compile"]);
     hecc(folder.path(), "calibrate digits.onnx --data images.npy").unwrap();
     check(

@@ -120,7 +120,7 @@ impl<'a> Translator<'a> {
     pub(super) fn power(&mut self, node: &'a NodeProto) -> Step<Id> {
         let x = self.data(node, 0)?.id;
         let tensor = self.constant(node, 1, "exponent")?;
-        let exponent = match tensor.and_then(|t| tensors::numbers(t)).as_deref() {
+        let exponent = match tensor.and_then(tensors::numbers).as_deref() {
             Some([exponent]) => *exponent,
             _ => {
                 return Err(Problem::new("has more than one exponent")
