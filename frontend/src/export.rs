@@ -34,7 +34,10 @@ pub fn export(args: &Export) -> Result<(), Failure> {
     match description(&plan.preprocess) {
         Some(text) => {
             files::write(&path, text.as_bytes())?;
-            println!("normalisation and class names written to {}", path.display());
+            println!(
+                "normalisation and class names written to {}",
+                path.display()
+            );
         }
         None => eprintln!("note: no {}: the input is no image", path.display()),
     }
@@ -51,13 +54,17 @@ fn model(plan: &Plan) -> Result<Vec<u8>, Failure> {
     let network = network::write(plan).map_err(broken)?;
     let approximations = stated(&network)?;
     let metadata = [(APPROXIMATIONS, approximations.clone())];
-    let draft = network.writer.finish(&network.output, &network.dims, &metadata);
+    let draft = network
+        .writer
+        .finish(&network.output, &network.dims, &metadata);
     let graph = import::import_bytes(&plan.model, &draft.encode_to_vec())?;
     let calibration = calibration(plan, &fold_linear(&graph)?, &network.units);
     let calibration = serde_json::to_string(&calibration).map_err(|e| broken(e.to_string()))?;
     let network = network::write(plan).map_err(broken)?;
     let metadata = [(APPROXIMATIONS, approximations), (CALIBRATION, calibration)];
-    let model = network.writer.finish(&network.output, &network.dims, &metadata);
+    let model = network
+        .writer
+        .finish(&network.output, &network.dims, &metadata);
     Ok(model.encode_to_vec())
 }
 
@@ -80,10 +87,11 @@ fn calibration(plan: &Plan, folded: &Folded, units: &BTreeMap<String, f64>) -> C
         version: VERSION,
         model: plan.model.clone(),
         model_hash: model_hash(&folded.graph),
+        // Its own images are not known any more; no activation has statistics.
         images: 1,
         activations: Vec::new(),
         values: values.collect(),
-        logits: output.unit,
+        logits: f64::from(output.unit as f32),
         agreement: Vec::new(),
     }
 }

@@ -19,7 +19,11 @@ pub fn write(writer: &mut Writer, name: &str, x: &str, approximation: &Approxima
             let scaled = writer.times(&of("scaled"), x, slope);
             let angle = writer.plus(&of("angle"), &scaled, FRAC_PI_2 as f32);
             let cosine = writer.node("Cos", &of("cos"), &[&angle], &[]);
-            let sum = if last(*range) { name.to_string() } else { of("sum") };
+            let sum = if last(*range) {
+                name.to_string()
+            } else {
+                of("sum")
+            };
             let sum = series(writer, &sum, &cosine, coefficients);
             writer.times(name, &sum, *range as f32)
         }
@@ -53,7 +57,10 @@ fn series(writer: &mut Writer, name: &str, y: &str, coefficients: &[f64]) -> Str
         _ => writer.times(&format!("{name}/twice"), y, 2.0),
     };
     // b_{k+1} and b_{k+2}, constants at first.
-    let (mut next, mut second) = (Term::Constant(c.get(degree).copied().unwrap_or(0.0)), Term::Constant(0.0));
+    let (mut next, mut second) = (
+        Term::Constant(c.get(degree).copied().unwrap_or(0.0)),
+        Term::Constant(0.0),
+    );
     for k in (0..degree).rev() {
         let factor = if k == 0 { y } else { &twice };
         let product = match &next {

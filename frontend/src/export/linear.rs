@@ -121,7 +121,11 @@ pub fn write(
             Tensor::image(writer.node("AveragePool", name, &[&x.name], &attributes))
         }
         Linear::Affine { scale, shift } => {
-            let dims = if x.flat { vec![input.c] } else { vec![input.c, 1, 1] };
+            let dims = if x.flat {
+                vec![input.c]
+            } else {
+                vec![input.c, 1, 1]
+            };
             affine(writer, name, x, &dims, scale, shift)
         }
         Linear::Elementwise { scale, shift } => {
@@ -200,7 +204,11 @@ fn affine(
     let mut result = x.name.clone();
     if scales {
         let constant = writer.floats(&format!("{name}/scale"), dims, scale);
-        let name = if shifts { format!("{name}/scaled") } else { name.to_string() };
+        let name = if shifts {
+            format!("{name}/scaled")
+        } else {
+            name.to_string()
+        };
         result = writer.node("Mul", &name, &[&result, &constant], &[]);
     }
     if shifts {

@@ -4,7 +4,7 @@
 use super::activations;
 use super::linear::{self, Tensor, flattened, unflattened};
 use super::onnx::Writer;
-use crate::import::Stated;
+use crate::import::{Stated, rounded};
 use hecc_ir::function::{Approximation, MAX_COMPOSED};
 use hecc_ir::nn::Shape;
 use hecc_ir::plan::Plan;
@@ -59,7 +59,10 @@ pub fn write(plan: &Plan) -> Result<Network, String> {
     let shape = program.nodes[last].layout.shape;
     // Logits are a vector; a network without operators has a node nevertheless.
     let (mut output, dims) = match shape.h * shape.w {
-        1 => (flattened(&mut writer, "logits", &tensors[last]).name, vec![shape.c]),
+        1 => (
+            flattened(&mut writer, "logits", &tensors[last]).name,
+            vec![shape.c],
+        ),
         _ => (tensors[last].name.clone(), vec![shape.c, shape.h, shape.w]),
     };
     if output == input {
@@ -207,36 +210,6 @@ impl Export<'_> {
             flat: x.flat,
         }
     }
-}
-
-/// To the precision of the file's constants, which is that in which approximations are made.
-fn rounded(mut approximation: Approximation) -> Approximation {
-    let single = |v: &mut f64| *v = f64::from(*v as f32);
-    let series = |c: &mut Vec<f64>| {
-        c.iter_mut().for_each(single);
-        while c.len() > 2 && c.last() == Some(&0.0) {
-            c.pop();
-        }
-    };
-    match &mut approximation {
-        Approximation::Fused {
-            range,
-            rho,
-            coefficients,
-        } => {
-            single(range);
-            single(rho);
-            series(coefficients);
-        }
-        Approximation::Levelled {
-            range, polynomials, ..
-        } => {
-            single(range);
-            polynomials.iter_mut().for_each(series);
-        }
-        Approximation::Square { range } => single(range),
-    }
-    approximation
 }
 
 /// Which polynomials are steps of one composition: they have one reader, and it is the next

@@ -45,7 +45,9 @@ impl Writer {
 
     /// Names of the nodes from the one at `begin` on.
     pub fn names_from(&self, begin: usize) -> impl Iterator<Item = &str> {
-        self.graph.node[begin..].iter().map(|node| node.name.as_str())
+        self.graph.node[begin..]
+            .iter()
+            .map(|node| node.name.as_str())
     }
 
     /// `name`, or `name_2`, `name_3`, .. where that is taken.
@@ -60,7 +62,13 @@ impl Writer {
     }
 
     /// Appends an operator; the name of the tensor that results, which is the node's too.
-    pub fn node(&mut self, op: &str, name: &str, inputs: &[&str], attributes: &[Attribute]) -> String {
+    pub fn node(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&str],
+        attributes: &[Attribute],
+    ) -> String {
         let name = self.fresh(name);
         self.graph.node.push(NodeProto {
             op_type: op.to_string(),
@@ -85,7 +93,13 @@ impl Writer {
         self.constant(name, &[values.len()], DataType::Int64, bytes)
     }
 
-    fn constant(&mut self, name: &str, dims: &[usize], kind: DataType, raw_data: Vec<u8>) -> String {
+    fn constant(
+        &mut self,
+        name: &str,
+        dims: &[usize],
+        kind: DataType,
+        raw_data: Vec<u8>,
+    ) -> String {
         let name = self.fresh(name);
         self.graph.initializer.push(TensorProto {
             name: name.clone(),
@@ -119,7 +133,12 @@ impl Writer {
     }
 
     /// The finished model with `output` of these dimensions after the batch, and its metadata.
-    pub fn finish(mut self, output: &str, dims: &[usize], metadata: &[(&str, String)]) -> ModelProto {
+    pub fn finish(
+        mut self,
+        output: &str,
+        dims: &[usize],
+        metadata: &[(&str, String)],
+    ) -> ModelProto {
         self.graph.output.push(tensor_info(output, dims));
         let entry = |(key, value): &(&str, String)| StringStringEntryProto {
             key: key.to_string(),
@@ -144,9 +163,12 @@ fn attribute(attribute: &Attribute) -> AttributeProto {
     let wide = |v: &usize| *v as i64;
     let (name, i, ints, r#type) = match attribute {
         Attribute::Int(name, value) => (name, wide(value), Vec::new(), AttributeType::Int),
-        Attribute::Ints(name, values) => {
-            (name, 0, values.iter().map(wide).collect(), AttributeType::Ints)
-        }
+        Attribute::Ints(name, values) => (
+            name,
+            0,
+            values.iter().map(wide).collect(),
+            AttributeType::Ints,
+        ),
     };
     AttributeProto {
         name: name.to_string(),
@@ -164,7 +186,9 @@ fn tensor_info(name: &str, dims: &[usize]) -> ValueInfoProto {
         ..Dimension::default()
     };
     let batch = dim(dimension::Value::DimParam("batch".to_string()));
-    let rest = dims.iter().map(|&d| dim(dimension::Value::DimValue(d as i64)));
+    let rest = dims
+        .iter()
+        .map(|&d| dim(dimension::Value::DimValue(d as i64)));
     let tensor = type_proto::Tensor {
         elem_type: DataType::Float as i32,
         shape: Some(TensorShapeProto {

@@ -41,7 +41,7 @@ mod stated;
 mod emit;
 
 pub use error::ImportError;
-pub use stated::{APPROXIMATIONS, CALIBRATION, Stated};
+pub use stated::{APPROXIMATIONS, CALIBRATION, Stated, rounded};
 
 use hecc_ir::calibration::Calibration;
 use hecc_ir::nn::Graph;

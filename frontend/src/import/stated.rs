@@ -41,6 +41,36 @@ pub struct Stated {
     pub approximation: Approximation,
 }
 
+/// To the precision of the file's constants, which is that in which approximations are made.
+pub fn rounded(mut approximation: Approximation) -> Approximation {
+    let single = |v: &mut f64| *v = f64::from(*v as f32);
+    let series = |c: &mut Vec<f64>| {
+        c.iter_mut().for_each(single);
+        while c.len() > 2 && c.last() == Some(&0.0) {
+            c.pop();
+        }
+    };
+    match &mut approximation {
+        Approximation::Fused {
+            range,
+            rho,
+            coefficients,
+        } => {
+            single(range);
+            single(rho);
+            series(coefficients);
+        }
+        Approximation::Levelled {
+            range, polynomials, ..
+        } => {
+            single(range);
+            polynomials.iter_mut().for_each(series);
+        }
+        Approximation::Square { range } => single(range),
+    }
+    approximation
+}
+
 /// The metadata of a model.
 #[derive(Debug, Default)]
 pub(super) struct Metadata {
@@ -51,8 +81,10 @@ pub(super) struct Metadata {
 /// Reads the metadata, where there is any.
 pub(super) fn read(model: &ModelProto) -> Step<Metadata> {
     let mut metadata = Metadata::default();
-    if let Some(stated) = entry::<Vec<Stated>>(model, APPROXIMATIONS)? {
-        for s in &stated {
+    if let Some(mut stated) = entry::<Vec<Stated>>(model, APPROXIMATIONS)? {
+        for s in &mut stated {
+            // Reading decimal digits may be off by the last bit.
+            s.approximation = rounded(s.approximation.clone());
             s.approximation
                 .verify()
                 .map_err(|e| broken(APPROXIMATIONS, &e.to_string()))?;
@@ -96,7 +128,12 @@ pub(super) fn apply(raw: &mut Raw, all: &[Stated]) -> Step<()> {
         last_of.insert(node.name.as_str(), node.origin);
         end_of.insert(node.origin, id);
     }
-    let end = |s: &Stated| last_of.get(s.node.as_str()).and_then(|origin| end_of.get(origin)).copied();
+    let end = |s: &Stated| {
+        last_of
+            .get(s.node.as_str())
+            .and_then(|origin| end_of.get(origin))
+            .copied()
+    };
     let ends: Vec<Option<Id>> = all.iter().map(end).collect();
     let mut budget = BUDGET;
     for (stated, end) in all.iter().zip(ends) {
@@ -133,8 +170,9 @@ fn base(raw: &Raw, end: Id, approximation: &Approximation, budget: &mut usize) -
     let range = approximation.range();
     // Irregular points from end to end.
     let at = |k: usize| range * (2.0 * (k as f64 * 0.618_034).fract() - 1.0);
-    let samples: Vec<(f64, f64)> =
-        (0..SAMPLES).map(|k| (at(k), approximation.apply(at(k)))).collect();
+    let samples: Vec<(f64, f64)> = (0..SAMPLES)
+        .map(|k| (at(k), approximation.apply(at(k))))
+        .collect();
     let largest = samples.iter().fold(0.0f64, |m, s| m.max(s.1.abs()));
     let mut spend = |work: usize| {
         *budget = budget.saturating_sub(work);
@@ -206,7 +244,9 @@ impl Program {
         for &(id, operator) in inside.iter().rev() {
             let operands = &raw.nodes[id].operands;
             let x = *numbers.get(operands.first()?)?;
-            let y = operands.get(1).map_or(Some(x), |y| numbers.get(y).copied())?;
+            let y = operands
+                .get(1)
+                .map_or(Some(x), |y| numbers.get(y).copied())?;
             parts.push((operator, x, y));
             numbers.insert(id, parts.len());
         }
