@@ -39,10 +39,7 @@ pub fn simulate(args: &Simulate) -> Result<(), Failure> {
     let mut totals = Totals::default();
     for first in (0..images).step_by(BATCH) {
         let batch = first..images.min(first + BATCH);
-        let runs: Vec<Run> = batch
-            .into_par_iter()
-            .map(one)
-            .collect::<Result<_, _>>()?;
+        let runs: Vec<Run> = batch.into_par_iter().map(one).collect::<Result<_, _>>()?;
         for (index, run) in (first..).zip(&runs) {
             totals.add(run, labels.as_ref().map(|labels| labels[index]));
         }
@@ -67,11 +64,15 @@ fn text(report: &Report) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(out, "{what:<36}{value}");
     };
-    if report.divergent > 0 {
-        line("plan diverges on", report.divergent.to_string());
+    for d in &report.divergences {
+        let what = format!("plan diverges at v{}", d.value);
+        line(&what, format!("{} images ({})", d.images, d.name));
     }
     if report.network_divergent > 0 {
-        line("network diverges on", report.network_divergent.to_string());
+        line(
+            "network diverges",
+            format!("{} images", report.network_divergent),
+        );
     }
     if let Some(share) = &report.accuracy {
         line("accuracy, with noise", interval(share));
@@ -79,17 +80,29 @@ fn text(report: &Report) -> String {
     if let Some(share) = &report.network_accuracy {
         line("accuracy, network in f32", interval(share));
     }
-    line("as the network in f32, with noise", interval(&report.agreement));
-    line("as the network, without noise", interval(&report.noise_free_agreement));
+    line(
+        "as the network in f32, with noise",
+        interval(&report.agreement),
+    );
+    line(
+        "as the network, without noise",
+        interval(&report.noise_free_agreement),
+    );
     line("same class with noise as without", interval(&report.stable));
-    line("within the error bound of flipping", interval(&report.could_flip));
+    line(
+        "within the error bound of flipping",
+        interval(&report.could_flip),
+    );
     let output = &report.output;
     let error = format!(
         "sd {:.3e}, bound {:.3e}, largest {:.3e}",
         output.sd, output.bound, output.largest
     );
     line("noise of the output", error);
-    line("approximation error of the output", format!("rms {:.3e}", output.approximation));
+    line(
+        "approximation error of the output",
+        format!("rms {:.3e}", output.approximation),
+    );
     out
 }
 
@@ -109,7 +122,16 @@ fn interval(share: &Share) -> String {
 fn table(layers: &[Layer]) -> String {
     let mut out = format!(
         "{:<6}{:<12}{:>5}  {:>9}  {:>9}  {:>6}  {:>6}  {:>7}  {:>9}  {}\n",
-        "value", "operation", "level", "own noise", "noise", "bits", "worst", "approx.", "outside", "name"
+        "value",
+        "operation",
+        "level",
+        "own noise",
+        "noise",
+        "bits",
+        "worst",
+        "approx.",
+        "outside",
+        "name"
     );
     let bits = |bits: Option<f64>| bits.map_or("-".to_string(), |b| format!("{b:.1}"));
     for layer in layers {

@@ -15,7 +15,7 @@ mod error;
 
 pub use error::SimulatorError;
 pub use node_run::{NodeRun, Spread};
-pub use report::{Layer, OutputError, Report, Share, Totals};
+pub use report::{Divergence, Layer, OutputError, Report, Share, Totals};
 pub use series_noise::SeriesNoise;
 pub use simulator::{Run, Simulator, predict};
 

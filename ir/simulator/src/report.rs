@@ -1,5 +1,7 @@
 //! What the runs over a data set say about a plan.
 
+use std::collections::BTreeMap;
+
 use hecc_ir::program::Op;
 
 use crate::node_run::{NodeRun, Spread};
@@ -67,6 +69,17 @@ pub struct Layer {
     pub outside: Option<f64>,
 }
 
+/// Where the plan diverges.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Divergence {
+    /// Value.
+    pub value: usize,
+    /// ONNX name.
+    pub name: String,
+    /// Images that diverge there first.
+    pub images: usize,
+}
+
 /// The whole.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Report {
@@ -75,6 +88,8 @@ pub struct Report {
     /// Images on which the plan diverges: a value is not finite, or too large for its modulus. They
     /// count as wrong.
     pub divergent: usize,
+    /// Where they do.
+    pub divergences: Vec<Divergence>,
     /// Images on which the network itself has no finite output in f32. They count for no agreement.
     pub network_divergent: usize,
     /// Right classes with noise.
@@ -100,7 +115,8 @@ pub struct Report {
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     images: usize,
-    divergent: usize,
+    /// Images by the value on which they diverge.
+    divergences: BTreeMap<usize, usize>,
     network_divergent: usize,
     labelled: usize,
     right: usize,
@@ -127,8 +143,8 @@ impl Totals {
             self.network_right += usize::from(network == Some(label));
         }
         self.network_divergent += usize::from(network.is_none());
-        if run.diverged.is_some() {
-            self.divergent += 1;
+        if let Some(value) = run.diverged {
+            *self.divergences.entry(value).or_default() += 1;
             return;
         }
         let exact = of_largest(&run.exact);
@@ -146,7 +162,8 @@ impl Totals {
     /// What the runs of this simulator say.
     pub fn report(&self, simulator: &Simulator) -> Report {
         let nodes = &simulator.plan().program.nodes;
-        let converged = self.images - self.divergent;
+        let divergent = self.divergences.values().sum();
+        let converged = self.images - divergent;
         let last = self.nodes.last().copied().unwrap_or_default();
         let unit = nodes.last().map_or(1.0, |node| node.unit);
         let rms = |spread: Spread| unit * (spread.square / last.elements.max(1) as f64).sqrt();
@@ -162,7 +179,16 @@ impl Totals {
         let labelled = |count| (self.labelled > 0).then(|| Share::new(count, self.labelled));
         Report {
             images: self.images,
-            divergent: self.divergent,
+            divergent,
+            divergences: self
+                .divergences
+                .iter()
+                .map(|(&value, &images)| Divergence {
+                    value,
+                    name: nodes[value].name.clone(),
+                    images,
+                })
+                .collect(),
             network_divergent: self.network_divergent,
             accuracy: labelled(self.right),
             network_accuracy: labelled(self.network_right),

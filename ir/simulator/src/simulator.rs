@@ -425,9 +425,9 @@ impl Step {
         let node = &nodes[value];
         let model = Model::new(parameters);
         let mut shapes = Vec::new();
-        let series = |coefficients: &[f64], scale_in: f64| Series {
+        let series = |coefficients: &[f64], level: usize, scale_in: f64| Series {
             coefficients: coefficients.iter().map(|&c| c as f32).collect(),
-            noise: SeriesNoise::new(parameters, coefficients, node.level, scale_in, node.scale),
+            noise: SeriesNoise::new(parameters, coefficients, level, scale_in, node.scale),
         };
         let noise = match &node.op {
             Op::Input => Noise::Fresh(model.fresh(node.scale)),
@@ -454,7 +454,7 @@ impl Step {
             }
             Op::Add { .. } => Noise::None,
             Op::Polynomial { x, coefficients } => {
-                Noise::Series(series(coefficients, nodes[*x].scale))
+                Noise::Series(series(coefficients, node.level, nodes[*x].scale))
             }
             Op::Activate { coefficients, .. } => {
                 let bootstrap = parameters.bootstrap.as_ref();
@@ -462,10 +462,12 @@ impl Step {
                     value,
                     name: node.name.clone(),
                 })?;
-                // The double angles leave y at the scale of the prime at its level.
-                let y = parameters.activation_out(0).unwrap_or(node.level);
-                let scale = parameters.q[y] as f64;
-                Noise::Bootstrap(model.cosine(bootstrap), series(coefficients, scale))
+                // The double angles leave y at the scale of the prime at its level; P follows at once,
+                // and the result is dropped.
+                let level = |degree| parameters.activation_out(degree).unwrap_or(node.level);
+                let scale = parameters.q[level(0)] as f64;
+                let p = series(coefficients, level(coefficients.len() - 1), scale);
+                Noise::Bootstrap(model.cosine(bootstrap), p)
             }
         };
         let modulus: f64 = parameters.q[..=node.level]

@@ -344,6 +344,8 @@ fn divergence_is_found_and_counted() {
     }
     let report = totals.report(&simulator);
     assert_eq!((report.images, report.divergent), (4, 3));
+    let divergences = report.divergences.iter().map(|d| (d.value, d.images));
+    assert!(divergences.eq([(0, 1), (1, 2)]));
     assert_eq!((report.agreement.of, report.stable.of), (1, 1));
     assert_eq!(report.layers[1].outside, Some(0.0));
     assert!(
