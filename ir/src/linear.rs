@@ -10,6 +10,7 @@
 //! Where a tensor spans several ciphertexts, every pair of an output part and an input part has its own
 //! diagonals. Rotations of an input part serve all output parts.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use places::{Places, order};
@@ -230,7 +231,8 @@ impl LinearMap {
         }
         let mut places = Places::new(input, output);
         let mut values: Vec<Vec<f64>> = Vec::new();
-        match self.constant_taps(&placement, input, output)? {
+        let conv = self.convolution();
+        match self.constant_taps(conv.as_deref(), &placement, input, output)? {
             Some(taps) => {
                 // Diagonal after diagonal: one of them fits in a cache, all of them do not.
                 let order = order(&taps, &placement, &mut places);
@@ -269,7 +271,8 @@ impl LinearMap {
     pub fn offsets(&self, input: &Layout, output: &Layout) -> Result<Offsets, LinearError> {
         let placement = Placement::new(self, input, output)?;
         let mut places = Places::new(input, output);
-        match self.constant_taps(&placement, input, output)? {
+        let conv = self.convolution();
+        match self.constant_taps(conv.as_deref(), &placement, input, output)? {
             Some(taps) => {
                 taps.for_each(|_, tap| {
                     placement.for_each_run(tap, |place, _| {
@@ -290,15 +293,42 @@ impl LinearMap {
         })
     }
 
-    /// The weights of a single convolution whose taps keep their offset across the image; None for any
-    /// other map.
-    fn constant_taps(
+    /// The matrix as that of one convolution; None for any other map.
+    fn convolution(&self) -> Option<Cow<'_, Linear>> {
+        let (scale, conv) = match self.stages.as_slice() {
+            [conv @ Linear::Conv { .. }] => return Some(Cow::Borrowed(conv)),
+            [Linear::Affine { scale, .. }, conv @ Linear::Conv { .. }] => (scale, conv),
+            _ => return None,
+        };
+        let mut conv = conv.clone();
+        if let Linear::Conv {
+            weight,
+            out_channels,
+            kernel,
+            groups,
+            ..
+        } = &mut conv
+        {
+            let (taps, in_group) = (kernel[0] * kernel[1], scale.len() / *groups);
+            for (row, weights) in weight.chunks_mut(in_group * taps).enumerate() {
+                let first = row / (*out_channels / *groups) * in_group;
+                for (weights, factor) in weights.chunks_mut(taps).zip(&scale[first..]) {
+                    weights.iter_mut().for_each(|w| *w *= factor);
+                }
+            }
+        }
+        Some(Cow::Owned(conv))
+    }
+
+    /// The weights of a convolution whose taps keep their offset across the image; None for any other.
+    fn constant_taps<'a>(
         &self,
+        conv: Option<&'a Linear>,
         placement: &Placement,
         input: &Layout,
         output: &Layout,
-    ) -> Result<Option<Taps<'_>>, LinearError> {
-        let [conv @ Linear::Conv { stride, .. }] = self.stages.as_slice() else {
+    ) -> Result<Option<Taps<'a>>, LinearError> {
+        let Some(conv @ Linear::Conv { stride, .. }) = conv else {
             return Ok(None);
         };
         if !placement.tap_offsets_are_constant(*stride) {

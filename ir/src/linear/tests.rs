@@ -145,6 +145,14 @@ fn diagonals_and_offsets_mean_the_stages() {
     ];
     check(shortcut.clone(), &plain, &gapped, false);
     check(shortcut, &twisted, &dense, true);
+    // Powers of two: their products with weights are exact in f32.
+    let scaled = Linear::Affine {
+        scale: vec![0.5, -2.0, 0.0, 4.0],
+        shift: random.floats(4),
+    };
+    let scaled = vec![scaled, conv(&mut random, [4, 4], 3, 1, 1)];
+    assert_eq!(check(scaled.clone(), &plain, &plain, false), 36);
+    check(scaled, &twisted, &plain, true);
     assert_eq!(check(Vec::new(), &twisted, &plain, false), 4);
 }
 
