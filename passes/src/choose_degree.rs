@@ -87,6 +87,7 @@ mod tests {
             model_hash: String::new(),
             images: 1,
             activations: Vec::new(),
+            values: Vec::new(),
             logits: 1.0,
             agreement: [(15, 0.97), (31, 0.988), (63, 0.993)]
                 .map(|(degree, same_class)| Agreement { degree, same_class })

@@ -419,3 +419,6 @@ pub fn single(layout: &Layout) -> Layout {
         ..layout.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
