@@ -1,5 +1,6 @@
 //! `hecc-run bench`: measures the table that the compiler prices plans with.
 
+mod company;
 mod fit;
 mod measure;
 mod party;
@@ -19,14 +20,29 @@ use crate::args::Bench;
 use crate::eval::pool;
 use crate::failure::Failure;
 use crate::progress::steps_bar;
+use company::Ticks;
 use stopwatch::Stopwatch;
+
+/// Share of the processors that other programs may take before the measurement is in doubt.
+const COMPANY: f64 = 0.05;
 
 /// Measures a cost table and writes it.
 pub fn bench(args: &Bench) -> Result<(), Failure> {
     let begun = Instant::now();
     // Before the work, not after.
     drop(OutputFile::create(&args.output, false)?);
+    let before = Ticks::now();
     let table = pool(args.threads)?.install(|| measure(args))?;
+    let others = Ticks::now()
+        .zip(before)
+        .map_or(0.0, |(after, before)| after.others_since(&before));
+    if others > COMPANY {
+        eprintln!(
+            "warning: other programs took {:.0} % of the processors meanwhile; measure again when \
+             the machine is calm",
+            100.0 * others
+        );
+    }
     table.validate().map_err(party::broken)?;
     write(&args.output, &table)?;
     println!(
