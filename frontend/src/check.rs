@@ -40,7 +40,7 @@ struct Network {
     activations: BTreeMap<String, usize>,
     /// Products of two values.
     products: usize,
-    /// Numbers in the weights after folding.
+    /// Numbers in the weights.
     parameters: usize,
     maxima: Vec<Maxima>,
     notes: Vec<String>,
@@ -107,17 +107,20 @@ impl From<ImportError> for Problem {
 impl Network {
     fn new(imported: Imported, graph: &Graph) -> Self {
         let mut activations = BTreeMap::new();
-        let (mut products, mut parameters) = (0, 0);
+        let mut products = 0;
         for node in graph.nodes.node_weights() {
             match &node.op {
                 Op::Activation(f) => *activations.entry(f.name().to_string()).or_insert(0) += 1,
                 Op::Mul => products += 1,
-                Op::Linear(linear) => {
-                    parameters += linear.constants().iter().map(|c| c.len()).sum::<usize>();
-                }
-                Op::Input | Op::Add => {}
+                Op::Input | Op::Add | Op::Linear(_) => {}
             }
         }
+        // Folding may use a weight more than once.
+        let weights = imported.graph.nodes.node_weights().map(|n| match &n.op {
+            Op::Linear(linear) => linear.constants().iter().map(|c| c.len()).sum(),
+            Op::Input | Op::Add | Op::Mul | Op::Activation(_) => 0,
+        });
+        let parameters = weights.sum();
         Self {
             input: graph.nodes[graph.input].shape.to_string(),
             output: graph.nodes[graph.output].shape.to_string(),
