@@ -72,7 +72,15 @@ pub fn alternatives(
     choice: &Choice,
 ) -> Result<Vec<Approximation>, PassError> {
     let range = range(statistics, choice.margin)?;
-    let fused = || fit(function, statistics, choice.degree, choice.margin, choice.rho);
+    let fused = || {
+        fit(
+            function,
+            statistics,
+            choice.degree,
+            choice.margin,
+            choice.rho,
+        )
+    };
     let levelled = || match function {
         Function::Power { exponent: 2 } => Ok(Approximation::Square { range }),
         _ => fit_levelled(function, statistics, choice.degree, choice.margin),
@@ -122,7 +130,11 @@ pub fn result_unit(ways: &[Approximation]) -> f64 {
         .fold(0.0, f64::max);
     // About the range is the range: a skip then needs no change of unit.
     let close = (0.8..1.25).contains(&(largest / range));
-    if close || largest == 0.0 { range } else { largest }
+    if close || largest == 0.0 {
+        range
+    } else {
+        largest
+    }
 }
 
 /// B of an activation: the calibrated maximum times `margin`.
@@ -160,7 +172,10 @@ pub fn fit(
     let positions: Vec<f64> = (0..GRID).map(|j| position(angle(j), rho)).collect();
     let density = Density::new(statistics, range);
     let weight: Vec<f64> = positions.iter().map(|&x| FLOOR + density.at(x)).collect();
-    let values: Vec<f64> = positions.iter().map(|&x| target.rolled_off(x, 1.0 / rho)).collect();
+    let values: Vec<f64> = positions
+        .iter()
+        .map(|&x| target.rolled_off(x, 1.0 / rho))
+        .collect();
     Ok(Approximation::Fused {
         range,
         rho,
@@ -321,8 +336,16 @@ impl<'a> Target<'a> {
                 let (low, high) = (statistics.min, statistics.max);
                 let more = 0.05 * (high - low);
                 // A pole at 0 stays outside.
-                let low = if low > 0.0 { (low - more).max(0.5 * low) } else { low - more };
-                let high = if high < 0.0 { (high + more).min(0.5 * high) } else { high + more };
+                let low = if low > 0.0 {
+                    (low - more).max(0.5 * low)
+                } else {
+                    low - more
+                };
+                let high = if high < 0.0 {
+                    (high + more).min(0.5 * high)
+                } else {
+                    high + more
+                };
                 (low, high)
             }
             false => (f64::NEG_INFINITY, f64::INFINITY),

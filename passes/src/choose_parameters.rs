@@ -76,7 +76,11 @@ pub fn check(constraints: &Constraints) -> Result<(), PassError> {
         })
     };
     if ![128, 192, 256].contains(&constraints.security) {
-        return option("security", "128, 192 or 256", constraints.security.to_string());
+        return option(
+            "security",
+            "128, 192 or 256",
+            constraints.security.to_string(),
+        );
     }
     if !(8..=26).contains(&constraints.precision) {
         return option("precision", "8 to 26", constraints.precision.to_string());
@@ -150,7 +154,10 @@ pub fn without_bootstrap(log_n: u32, levels: usize, constraints: &Constraints) -
             bottom: bits + BOTTOM_MARGIN,
             levelled: (levels, bits),
             bootstrap: None,
-            special: ((digit_bits + SPECIAL_MARGIN).div_ceil(SPECIAL_BITS) as usize, SPECIAL_BITS),
+            special: (
+                (digit_bits + SPECIAL_MARGIN).div_ceil(SPECIAL_BITS) as usize,
+                SPECIAL_BITS,
+            ),
             digit,
         };
         found.add(&chain, constraints);
@@ -229,7 +236,12 @@ mod tests {
                     assert!(p.log_qp(p.top()) <= max_log_qp(log_n, 128).unwrap());
                     assert!(p.activation_out(degree).unwrap() > p.activation_in().unwrap());
                 }
-                assert_eq!(found.sets.is_empty(), log_n < 15, "2^{log_n}: {:?}", found.refused);
+                assert_eq!(
+                    found.sets.is_empty(),
+                    log_n < 15,
+                    "2^{log_n}: {:?}",
+                    found.refused
+                );
             }
             for levels in [3, 8, 17, 39] {
                 for p in without_bootstrap(log_n, levels, &constraints()).sets {
@@ -257,7 +269,11 @@ mod tests {
                 allow_insecure,
                 ..constraints()
             };
-            assert_eq!(super::check(&constraints).is_ok(), expect, "{ring} {allow_insecure}");
+            assert_eq!(
+                super::check(&constraints).is_ok(),
+                expect,
+                "{ring} {allow_insecure}"
+            );
         };
         check(11, false, false);
         check(11, true, true);

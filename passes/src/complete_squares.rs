@@ -57,8 +57,9 @@ pub fn complete_squares<'a>(
         let largest = s.min.abs().max(s.max.abs());
         let largest = if largest > 0.0 { largest } else { 1.0 };
         let row = |c: usize| rows[if rows.len() == 1 { 0 } else { c }];
-        let squares_of: Vec<Square> =
-            (0..shape.c).map(|c| Square::new(row(c), largest, margin)).collect();
+        let squares_of: Vec<Square> = (0..shape.c)
+            .map(|c| Square::new(row(c), largest, margin))
+            .collect();
         let channels = |f: fn(&Square) -> f64| -> Vec<f32> {
             squares_of.iter().map(|q| f(q) as f32).collect()
         };
@@ -116,7 +117,11 @@ struct Square {
 impl Square {
     fn new([c, b, a]: [f64; 3], largest: f64, margin: f64) -> Self {
         let least = b.abs() / (2.0 * FARTHEST * largest);
-        let a = if a.abs() >= least { a } else { least.copysign(a) };
+        let a = if a.abs() >= least {
+            a
+        } else {
+            least.copysign(a)
+        };
         let h = if b == 0.0 { 0.0 } else { b / (2.0 * a) };
         Self {
             a,
@@ -178,8 +183,12 @@ mod tests {
                 assert!(s.abs() <= 1.0 + 1e-12);
                 let got = q.a * q.unit * q.unit * s * s + q.constant;
                 let expect = row[0] + x * (row[1] + x * row[2]);
-                let scale = row[0].abs() + (row[1] * largest).abs() + row[2].abs() * largest * largest;
-                assert!((got - expect).abs() <= scale / 1024.0, "{row:?} at {x}: {got}, {expect}");
+                let scale =
+                    row[0].abs() + (row[1] * largest).abs() + row[2].abs() * largest * largest;
+                assert!(
+                    (got - expect).abs() <= scale / 1024.0,
+                    "{row:?} at {x}: {got}, {expect}"
+                );
             }
         };
         check([0.1, 0.5, 0.25], 3.0);

@@ -28,7 +28,10 @@ pub fn cosine_series(degree: usize, weight: &[f64], target: &[f64]) -> Vec<f64> 
             (previous, current) = (current, 2.0 * cosine * current - previous);
         }
     }
-    cholesky_solve(|k, l| 0.5 * (moments[k + l] + moments[k.abs_diff(l)]), right)
+    cholesky_solve(
+        |k, l| 0.5 * (moments[k + l] + moments[k.abs_diff(l)]),
+        right,
+    )
 }
 
 /// Solves A x = b for a symmetric positive definite A.
@@ -73,14 +76,18 @@ mod tests {
         let norm: f64 = weight.iter().sum();
         for degree in [1, 15, 63] {
             let c = cosine_series(degree, &weight, &target);
-            let value = |theta: f64| -> f64 {
-                (0..=degree).map(|k| c[k] * (k as f64 * theta).cos()).sum()
-            };
+            let value =
+                |theta: f64| -> f64 { (0..=degree).map(|k| c[k] * (k as f64 * theta).cos()).sum() };
             for k in 0..=degree {
                 let dot: f64 = (0..GRID)
-                    .map(|j| weight[j] * (value(angle(j)) - target[j]) * (k as f64 * angle(j)).cos())
+                    .map(|j| {
+                        weight[j] * (value(angle(j)) - target[j]) * (k as f64 * angle(j)).cos()
+                    })
                     .sum();
-                assert!(dot.abs() < 1e-9 * norm, "degree {degree}, cosine {k}: {dot}");
+                assert!(
+                    dot.abs() < 1e-9 * norm,
+                    "degree {degree}, cosine {k}: {dot}"
+                );
             }
         }
     }

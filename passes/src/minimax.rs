@@ -57,15 +57,24 @@ fn odd_minimax(degree: usize, from: f64) -> (Vec<f64>, f64) {
             .enumerate()
             .map(|(i, &x)| {
                 let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
-                odd_chebyshev(terms, x).into_iter().chain([sign, 1.0]).collect()
+                odd_chebyshev(terms, x)
+                    .into_iter()
+                    .chain([sign, 1.0])
+                    .collect()
             })
             .collect();
         let solution = solve(rows);
         let error = |x: f64| {
-            let p: f64 = odd_chebyshev(terms, x).iter().zip(&solution).map(|(t, c)| t * c).sum();
+            let p: f64 = odd_chebyshev(terms, x)
+                .iter()
+                .zip(&solution)
+                .map(|(t, c)| t * c)
+                .sum();
             p - 1.0
         };
-        let errors: Vec<(f64, f64)> = (0..=GRID).map(|i| (at(i, GRID), error(at(i, GRID)))).collect();
+        let errors: Vec<(f64, f64)> = (0..=GRID)
+            .map(|i| (at(i, GRID), error(at(i, GRID))))
+            .collect();
         let worst = errors.iter().fold(0.0f64, |w, (_, e)| w.max(e.abs()));
         let levelled = solution[terms].abs();
         best = (solution[..terms].to_vec(), worst);
@@ -139,7 +148,10 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
         let head = &above[column];
         for row in below {
             let factor = row[column] / head[column];
-            row.iter_mut().zip(head).skip(column).for_each(|(v, h)| *v -= factor * h);
+            row.iter_mut()
+                .zip(head)
+                .skip(column)
+                .for_each(|(v, h)| *v -= factor * h);
         }
     }
     let mut solution = vec![0.0; n];

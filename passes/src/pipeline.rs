@@ -121,11 +121,17 @@ pub fn lower<T>(
         dumps("0_import", &folded.graph.dump());
         let (network, degree) = network(folded, calibration, options)?;
         dumps("1_steps", &report::dump_steps(&network.steps));
-        dumps("2_approximate", &report::dump_ways(&network.steps, &network.ways));
+        dumps(
+            "2_approximate",
+            &report::dump_ways(&network.steps, &network.ways),
+        );
         let (packings, mut candidates, refused) = candidates(&network)?;
         let comparison = compare(&network, &packings, &candidates);
         candidates.sort_by(|a, b| a.placed.seconds.total_cmp(&b.placed.seconds));
-        let table: Vec<CandidateReport> = candidates.iter().map(CandidateReport::of_candidate).collect();
+        let table: Vec<CandidateReport> = candidates
+            .iter()
+            .map(CandidateReport::of_candidate)
+            .collect();
         dumps("3_parameters", &report::dump_candidates(&table, &refused));
         let mut reasons = refused;
         for candidate in &candidates {
@@ -275,7 +281,10 @@ fn units(
     Ok(Units {
         input: 1.0,
         sums: (0..steps.sums.len()).map(unit).collect::<Result<_, _>>()?,
-        activations: ways.iter().map(|ways| approximate::result_unit(ways)).collect(),
+        activations: ways
+            .iter()
+            .map(|ways| approximate::result_unit(ways))
+            .collect(),
     })
 }
 
@@ -330,7 +339,13 @@ fn add(network: &Network, packed: Packed, sets: Vec<Parameters>, search: &mut Se
     let (packings, candidates, refused) = search;
     for parameters in sets {
         let costs = &network.options.costs;
-        match place(&packed.graph, &packed.counts, &parameters, costs, network.options.mode) {
+        match place(
+            &packed.graph,
+            &packed.counts,
+            &parameters,
+            costs,
+            network.options.mode,
+        ) {
             Ok(placed) => candidates.push(Candidate {
                 packed: packings.len(),
                 parameters,
@@ -355,7 +370,8 @@ fn pack(
 ) -> Result<Packed, PassError> {
     let mut fused = vec![false; network.steps.hubs.len()];
     for ((hub, _, _), ways) in network.steps.activations().zip(&network.ways) {
-        fused[hub] = bootstrap && ways.iter().any(|way| fused_degree(way).is_some());
+        // A twist leaves only the fused way: it is for activations that prefer that.
+        fused[hub] = bootstrap && ways.first().and_then(fused_degree).is_some();
     }
     let level = match parameters.activation_in() {
         Some(enter) => enter + 1,
@@ -411,9 +427,11 @@ fn steps_depth(network: &Network) -> Option<usize> {
         let own = match &hub.kind {
             HubKind::Input | HubKind::Sum { .. } => 0,
             HubKind::Mul { .. } => 1,
-            HubKind::Activation { .. } => {
-                activations.next()?.iter().filter_map(crate::place::depth_of).min()?
-            }
+            HubKind::Activation { .. } => activations
+                .next()?
+                .iter()
+                .filter_map(crate::place::depth_of)
+                .min()?,
         };
         hubs.push(below.unwrap_or(0) + own);
     }
@@ -428,7 +446,14 @@ fn compare(network: &Network, packings: &[Packed], candidates: &[Candidate]) -> 
             .filter_map(|candidate| {
                 let packed = &packings[candidate.packed];
                 let costs = &network.options.costs;
-                place(&packed.graph, &packed.counts, &candidate.parameters, costs, mode).ok()
+                place(
+                    &packed.graph,
+                    &packed.counts,
+                    &candidate.parameters,
+                    costs,
+                    mode,
+                )
+                .ok()
             })
             .map(|placed| placed.seconds)
             .min_by(f64::total_cmp)
@@ -456,6 +481,7 @@ impl CandidateReport {
             seconds: placed.seconds,
             bound: placed.placement.bound,
             optimal: placed.placement.optimal,
+            effort: placed.placement.effort,
         }
     }
 }

@@ -186,8 +186,12 @@ impl Scales {
                 | Op::Add { .. }
                 | Op::Activation { .. } => None,
             };
-            let corrects =
-                |reader: &usize| matches!(graph.nodes[*reader].op, Op::Linear { .. } | Op::Scale { .. });
+            let corrects = |reader: &usize| {
+                matches!(
+                    graph.nodes[*reader].op,
+                    Op::Linear { .. } | Op::Scale { .. }
+                )
+            };
             let asked = readers.is_empty() || !readers.iter().all(corrects);
             let makes_any = match &node.op {
                 Op::Input | Op::Mul { .. } => false,
@@ -246,7 +250,9 @@ fn problem(
             Op::Scale { .. } => vec![one_level(top, &|l| parts * costs.mul_const(parameters, l))],
             Op::Add { .. } => vec![Way::Levelled {
                 depth: 0,
-                seconds: (0..=top).map(|l| parts * costs.add(parameters, l)).collect(),
+                seconds: (0..=top)
+                    .map(|l| parts * costs.add(parameters, l))
+                    .collect(),
             }],
             Op::Mul { .. } => vec![multiplied(1 + usize::from(mended))],
             Op::Activation { x, ways } => {
@@ -304,9 +310,9 @@ fn never() -> Way {
 fn is_product(node: &Node) -> bool {
     match &node.op {
         Op::Mul { .. } => true,
-        Op::Activation { ways, .. } => {
-            ways.iter().any(|way| matches!(way, Approximation::Square { .. }))
-        }
+        Op::Activation { ways, .. } => ways
+            .iter()
+            .any(|way| matches!(way, Approximation::Square { .. })),
         Op::Input | Op::Linear { .. } | Op::Scale { .. } | Op::Add { .. } => false,
     }
 }
@@ -338,7 +344,13 @@ fn series(
             seconds += costs.polynomial(parameters, level, degree(p));
             level -= d;
         }
-        parts * (seconds + if times_x { costs.mul(parameters, level) } else { 0.0 })
+        parts
+            * (seconds
+                + if times_x {
+                    costs.mul(parameters, level)
+                } else {
+                    0.0
+                })
     };
     match parameters.levelled_top() {
         top if top < total => never(),
@@ -426,7 +438,11 @@ fn wanted_scales(
                 let free = if scales.settable[*x] { *x } else { *y };
                 wanted[free] = prime(choice.level + 1);
             }
-            Op::Input | Op::Linear { .. } | Op::Scale { .. } | Op::Mul { .. } | Op::Activation { .. } => {}
+            Op::Input
+            | Op::Linear { .. }
+            | Op::Scale { .. }
+            | Op::Mul { .. }
+            | Op::Activation { .. } => {}
         }
     }
     wanted
@@ -555,7 +571,12 @@ impl Writer<'_> {
                 polynomials,
                 times_x,
             } => {
-                let below = |i: usize| polynomials[i + 1..].iter().map(|p| depth(degree(p))).sum::<usize>();
+                let below = |i: usize| {
+                    polynomials[i + 1..]
+                        .iter()
+                        .map(|p| depth(degree(p)))
+                        .sum::<usize>()
+                };
                 let last = level + usize::from(*times_x);
                 let prime = self.parameters.q[level + 1] as f64;
                 let mut value = x;
@@ -576,7 +597,11 @@ impl Writer<'_> {
                         x: value,
                         coefficients: scaled(polynomial, gain),
                     };
-                    let target = if end && !times_x { target.clone() } else { None };
+                    let target = if end && !times_x {
+                        target.clone()
+                    } else {
+                        None
+                    };
                     value = self.push(node, op, last + below(i), target_scale, target);
                     self.nodes[value].unit = unit;
                 }
@@ -592,4 +617,153 @@ impl Writer<'_> {
 /// The series times `gain`, without trailing zeros.
 fn scaled(series: &[f64], gain: f64) -> Vec<f64> {
     series[..=degree(series)].iter().map(|c| c * gain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hecc_ir::function::Function;
+    use hecc_ir::layout::Layout;
+    use hecc_ir::nn::{Linear, Shape};
+    use hecc_ir::program::LinearMap;
+
+    use super::*;
+
+    /// `linear(act(linear(x))) + x`, both linear maps the identity.
+    fn block(ways: Vec<Approximation>, unit: f64) -> (Graph, Vec<MapCounts>) {
+        let layout = Layout {
+            slots: 1 << 10,
+            parts: 1,
+            shape: Shape::new(4, 8, 8),
+            gap: 1,
+            rows: 8,
+            cols: 8,
+            copies: 4,
+            twist: 0,
+        };
+        let mut graph = Graph::default();
+        let input = graph.push(Op::Input, "input", layout.clone(), 1.0);
+        let map = |from: f64, to: f64| LinearMap {
+            stages: vec![Linear::Affine {
+                scale: vec![1.0; 4],
+                shift: vec![0.0; 4],
+            }],
+            gain: from / to,
+            bias_gain: 1.0 / to,
+            fold: false,
+            giant: 1,
+        };
+        graph.maps = vec![map(1.0, 1.0), map(unit, 1.0)];
+        let first = graph.push(
+            Op::Linear { x: input, map: 0 },
+            "first",
+            layout.clone(),
+            1.0,
+        );
+        let act = graph.push(
+            Op::Activation { x: first, ways },
+            "act",
+            layout.clone(),
+            unit,
+        );
+        graph.nodes[act].target = Some(Target {
+            x: first,
+            function: Some(Function::Relu),
+        });
+        let second = graph.push(Op::Linear { x: act, map: 1 }, "second", layout.clone(), 1.0);
+        graph.push(
+            Op::Add {
+                x: second,
+                y: input,
+            },
+            "sum",
+            layout,
+            1.0,
+        );
+        graph.verify().unwrap();
+        let one = MapCounts {
+            diagonals: 1,
+            babies: 0,
+            giants: 0,
+            folds: 0,
+            inputs: 1,
+            outputs: 1,
+        };
+        (graph, vec![one; 2])
+    }
+
+    #[test]
+    fn a_residual_block_is_placed() {
+        let fused = Approximation::Fused {
+            range: 1.0,
+            rho: 0.92,
+            coefficients: vec![0.25; 16],
+        };
+        let composed = Approximation::Levelled {
+            range: 1.0,
+            polynomials: vec![vec![0.0, 0.5, 0.0, 0.25], vec![0.5, 0.5]],
+            times_x: true,
+        };
+        let square = Approximation::Square { range: 1.0 };
+        let check = |ways: Vec<Approximation>, levels: usize, mode: Mode, bootstraps: usize| {
+            let (graph, counts) = block(ways, 1.0);
+            let parameters = match levels {
+                0 => Parameters::fused(11, 15),
+                levels => {
+                    let constraints = crate::choose_parameters::Constraints {
+                        ring: Some(11),
+                        security: 128,
+                        precision: 20,
+                        allow_insecure: true,
+                    };
+                    let sets =
+                        crate::choose_parameters::without_bootstrap(11, levels, &constraints);
+                    sets.sets[0].clone()
+                }
+            };
+            let placed = place(&graph, &counts, &parameters, CostTable::reference(), mode).unwrap();
+            assert_eq!(placed.bootstraps, bootstraps);
+            let program = emit_program(&graph, &placed, &parameters);
+            program.verify(&parameters).unwrap();
+            let image: Vec<f64> = (0..256).map(|i| f64::from(i) / 256.0 - 0.5).collect();
+            let way = match &graph.nodes[2].op {
+                Op::Activation { ways, .. } => ways[placed.placement.choices[2].way].clone(),
+                other => panic!("{other:?}"),
+            };
+            let expect = image.iter().map(|&x| way.apply(x) + x);
+            let got = program.evaluate(&image).unwrap();
+            let worst = got
+                .iter()
+                .zip(expect)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f64::max);
+            assert!(worst < 1e-9, "{worst}");
+        };
+        check(vec![fused.clone()], 0, Mode::Exact, 1);
+        check(vec![fused.clone(), square.clone()], 0, Mode::Greedy, 0);
+        check(vec![square.clone()], 3, Mode::Exact, 0);
+        check(vec![composed.clone()], 6, Mode::Exact, 0);
+        assert_eq!(levelled_depth(&block(vec![square], 1.0).0), Some(3));
+        assert_eq!(levelled_depth(&block(vec![composed], 1.0).0), Some(6));
+        assert_eq!(levelled_depth(&block(vec![fused], 1.0).0), None);
+    }
+
+    #[test]
+    fn too_few_levels_are_named() {
+        let way = Approximation::Levelled {
+            range: 1.0,
+            polynomials: vec![vec![0.5; 64]],
+            times_x: false,
+        };
+        let (graph, counts) = block(vec![way], 1.0);
+        let parameters = Parameters::fused(11, 15);
+        let e = place(
+            &graph,
+            &counts,
+            &parameters,
+            CostTable::reference(),
+            Mode::Exact,
+        )
+        .unwrap_err();
+        assert!(e.to_string().contains("act"), "{e}");
+    }
 }

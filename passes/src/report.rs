@@ -62,6 +62,8 @@ pub struct CandidateReport {
     pub bound: f64,
     /// Whether the placement is proven the fastest.
     pub optimal: bool,
+    /// Table entries computed to find the placement.
+    pub effort: u64,
 }
 
 impl std::fmt::Display for CandidateReport {
@@ -113,7 +115,11 @@ pub(crate) fn report(
 ) -> Report {
     let onnx = |name: &str| origins.get(name).cloned().unwrap_or_default();
     let chosen = |name: &str, ways: &[Approximation]| {
-        let node = placed.problem.nodes.iter().position(|node| node.activation && node.name == name);
+        let node = placed
+            .problem
+            .nodes
+            .iter()
+            .position(|node| node.activation && node.name == name);
         let way = node.map_or(0, |node| placed.placement.choices[node].way);
         describe(&ways[way.min(ways.len() - 1)])
     };
@@ -163,7 +169,10 @@ fn describe(way: &Approximation) -> String {
             times_x,
             ..
         } => {
-            let degrees: Vec<String> = polynomials.iter().map(|p| (p.len() - 1).to_string()).collect();
+            let degrees: Vec<String> = polynomials
+                .iter()
+                .map(|p| (p.len() - 1).to_string())
+                .collect();
             let times = if *times_x { ", times x" } else { "" };
             format!("levelled, degree {}{times}", degrees.join(" o "))
         }
@@ -185,7 +194,13 @@ pub(crate) fn dump_steps(steps: &Steps) -> String {
             let _ = writeln!(out, "  s{sum} {}", steps.sums[sum].name);
             for addend in &steps.sums[sum].addends {
                 let stages: Vec<&str> = addend.stages.iter().map(|s| s.name()).collect();
-                let _ = writeln!(out, "    {}: h{} {}", addend.name, addend.source, stages.join(" "));
+                let _ = writeln!(
+                    out,
+                    "    {}: h{} {}",
+                    addend.name,
+                    addend.source,
+                    stages.join(" ")
+                );
             }
         }
     }
@@ -202,15 +217,31 @@ pub(crate) fn dump_ways(steps: &Steps, ways: &[Vec<Approximation>]) -> String {
         out.push('\n');
     };
     for ((_, hub, function), ways) in steps.activations().zip(ways) {
-        series(&format!("{} {} range {:.4}", hub.name, function.name(), ways[0].range()), &[]);
+        series(
+            &format!(
+                "{} {} range {:.4}",
+                hub.name,
+                function.name(),
+                ways[0].range()
+            ),
+            &[],
+        );
         for way in ways {
             match way {
-                Approximation::Fused { rho, coefficients, .. } => {
+                Approximation::Fused {
+                    rho, coefficients, ..
+                } => {
                     series(&format!("fused rho {rho}:"), coefficients);
                 }
-                Approximation::Levelled { polynomials, times_x, .. } => {
+                Approximation::Levelled {
+                    polynomials,
+                    times_x,
+                    ..
+                } => {
                     let times = if *times_x { " times x" } else { "" };
-                    polynomials.iter().for_each(|p| series(&format!("levelled{times}:"), p));
+                    polynomials
+                        .iter()
+                        .for_each(|p| series(&format!("levelled{times}:"), p));
                 }
                 Approximation::Square { .. } => series("square", &[]),
             }
