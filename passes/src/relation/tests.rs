@@ -1,6 +1,7 @@
 //! Counted places against the places of the maps themselves.
 
 use std::collections::BTreeSet;
+use std::slice::from_ref;
 
 use hecc_ir::program::LinearMap;
 
@@ -74,7 +75,7 @@ fn places_are_those_of_the_maps() {
         layout(s(8, 8, 8), 1, [8; 2], 0),
         layout(s(8, 8, 8), 1, [9; 2], 0),
     ];
-    check(&[conv(4, 4, 1, 1)], &full, &[full.clone()]);
+    check(&[conv(4, 4, 1, 1)], &full, from_ref(&full));
     check(&[conv(8, 4, 2, 1)], &full, &halves);
     check(&[conv(8, 4, 2, 4)], &full, &halves);
     check(&[conv(8, 8, 1, 8), conv(8, 8, 1, 1)], &halves[1], &halves);
@@ -99,14 +100,14 @@ fn places_are_those_of_the_maps() {
         dilation: [1; 2],
         groups: 1,
     };
-    check(&[up], &halves[0], &[full.clone()]);
+    check(&[up], &halves[0], from_ref(&full));
     let gemm = |cols: usize| Linear::Gemm {
         weight: vec![1.0; 10 * cols],
         bias: vec![0.0; 10],
         rows: 10,
     };
     let logits = layout(s(10, 1, 1), 1, [1; 2], 0);
-    check(&[gemm(512)], &halves[1], &[logits.clone()]);
+    check(&[gemm(512)], &halves[1], from_ref(&logits));
     check(&[gemm(4096)], &wide[0], &[logits]);
     let spread = Linear::Gather {
         shape: s(8, 8, 8),
