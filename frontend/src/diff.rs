@@ -218,7 +218,10 @@ fn shorten(name: &str) -> String {
 }
 
 fn place(threads: usize, machine: &str) -> String {
-    format!("{threads} threads, {}", shorten(machine))
+    match machine {
+        "" => format!("{threads} threads"),
+        machine => format!("{threads} threads, {}", shorten(machine)),
+    }
 }
 
 fn row<'a>(rows: &'a mut Vec<Row>, name: &str) -> &'a mut Row {

@@ -85,7 +85,7 @@ fn calibration(plan: &Plan, folded: &Folded, units: &BTreeMap<String, f64>) -> C
     let output = &plan.program.nodes[plan.program.nodes.len() - 1];
     Calibration {
         version: VERSION,
-        model: plan.model.clone(),
+        model: "exported network".to_string(),
         model_hash: model_hash(&folded.graph),
         // Its own images are not known any more; no activation has statistics.
         images: 1,

@@ -9,7 +9,7 @@ use crate::inspect;
 use hecc_ir::plan::Plan;
 use hecc_ir::program::{Op, Program, Value};
 use std::collections::BTreeMap;
-use svg::{BOOTSTRAP, INK, LEVEL, LINE, SKIP, Svg, WORK};
+use svg::{BOOTSTRAP, INK, LEVEL, LINE, REFRESH, SKIP, Svg, WORK};
 
 /// Width of one node's column, in pixels.
 const COLUMN: usize = 22;
@@ -118,7 +118,8 @@ fn legend(svg: &mut Svg) {
     let y = 46.0;
     let mut x = 12.0;
     for (mark, text) in [
-        (Mark::Bootstrap, "bootstrap"),
+        (Mark::Bootstrap, "activation in a bootstrap"),
+        (Mark::Refresh, "plain bootstrap"),
         (Mark::Work, "other node; its size grows with its seconds"),
     ] {
         mark.draw(svg, x, y - 4.0, 5.0, "");
@@ -131,24 +132,15 @@ fn legend(svg: &mut Svg) {
 
 enum Mark {
     Bootstrap,
+    Refresh,
     Work,
 }
 
 impl Mark {
     fn draw(&self, svg: &mut Svg, x: f64, y: f64, half: f64, title: &str) {
         match self {
-            // A diamond.
-            Self::Bootstrap => svg.path(
-                &format!(
-                    "M{:.1} {y:.1}L{x:.1} {:.1}L{:.1} {y:.1}L{x:.1} {:.1}Z",
-                    x - 1.3 * half,
-                    y - 1.3 * half,
-                    x + 1.3 * half,
-                    y + 1.3 * half
-                ),
-                BOOTSTRAP,
-                title,
-            ),
+            Self::Bootstrap => svg.diamond(x, y, 1.3 * half, BOOTSTRAP, title),
+            Self::Refresh => svg.diamond(x, y, 1.3 * half, REFRESH, title),
             Self::Work => svg.square(x, y, half, WORK, title),
         }
     }
@@ -198,13 +190,14 @@ fn draw(svg: &mut Svg, plan: &Plan, value: Value, largest: f64, places: &Places)
             ),
         ),
         Op::Activate { coefficients, .. } => {
-            let what = if refresh {
-                "plain bootstrap"
-            } else {
-                "activation in a bootstrap"
-            };
             let degree = coefficients.len().saturating_sub(1);
-            (Mark::Bootstrap, format!("{what}, degree {degree}"))
+            match refresh {
+                true => (Mark::Refresh, format!("plain bootstrap, degree {degree}")),
+                false => (
+                    Mark::Bootstrap,
+                    format!("activation in a bootstrap, degree {degree}"),
+                ),
+            }
         }
     };
     let title = format!(

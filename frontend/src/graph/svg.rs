@@ -13,8 +13,10 @@ pub const LEVEL: &str = "#dcdcd8";
 pub const LINE: &str = "#8a9097";
 /// From a node to a later one.
 pub const SKIP: &str = "#3f7fb5";
-/// A bootstrap.
+/// A bootstrap that computes an activation.
 pub const BOOTSTRAP: &str = "#d1702b";
+/// A plain bootstrap.
+pub const REFRESH: &str = "#dfb48f";
 /// Any other node.
 pub const WORK: &str = "#5d8a66";
 
@@ -86,16 +88,17 @@ impl Svg {
         );
     }
 
-    /// A filled outline, with a text for who points at it.
-    pub fn path(&mut self, outline: &str, colour: &str, title: &str) {
-        let title = titled(title);
+    /// A filled diamond around (x, y), with a text for who points at it.
+    pub fn diamond(&mut self, x: f64, y: f64, half: f64, colour: &str, title: &str) {
+        let (left, right, top, bottom) = (x - half, x + half, y - half, y + half);
         let _ = writeln!(
             self.out,
-            r#"<path d="{outline}" fill="{colour}">{title}</path>"#
+            r#"<path d="M{left:.1} {y:.1}L{x:.1} {top:.1}L{right:.1} {y:.1}L{x:.1} {bottom:.1}Z" fill="{colour}">{}</path>"#,
+            titled(title)
         );
     }
 
-    /// A filled square around (x, y).
+    /// A filled square around (x, y), with a text.
     pub fn square(&mut self, x: f64, y: f64, half: f64, colour: &str, title: &str) {
         let _ = writeln!(
             self.out,
