@@ -4,7 +4,7 @@ use super::error::{Problem, Step};
 use super::polynomials::{Form, Forms};
 use super::raw::{Id, Op, Raw};
 use hecc_ir::function::Function;
-use hecc_ir::nn::{self, Graph, Linear};
+use hecc_ir::nn::{self, Graph, Linear, Shape};
 
 /// The nn graph of what the output depends on. Problems name the position of an ONNX node.
 pub(super) fn emit(raw: &Raw, output: Id) -> Result<Graph, (usize, Problem)> {
@@ -33,7 +33,7 @@ pub(super) fn emit(raw: &Raw, output: Id) -> Result<Graph, (usize, Problem)> {
     for (id, form) in needed.iter().enumerate().skip(1) {
         if let Some(form) = form {
             let place = emission
-                .node(id, form)
+                .node(id, form, id == output)
                 .map_err(|p| (raw.nodes[id].origin, p))?;
             emission.places[id] = Some(place);
         }
@@ -54,7 +54,7 @@ impl Emission<'_> {
         self.places[id].ok_or_else(|| Problem::new("depends on something that is not supported"))
     }
 
-    fn node(&mut self, id: Id, form: &Form) -> Step<nn::ValueId> {
+    fn node(&mut self, id: Id, form: &Form, last: bool) -> Step<nn::ValueId> {
         let node = &self.raw.nodes[id];
         let (name, shape) = (node.name.as_str(), node.shape);
         let operand = |i: usize| self.place(node.operands[i]);
@@ -75,6 +75,11 @@ impl Emission<'_> {
                     };
                     let name = format!("{name}/shift");
                     x = self.graph.push(nn::Op::Linear(line), &name, shape, &[x]);
+                }
+                if let Function::Polynomial { coefficients } = function
+                    && apart(coefficients, last)
+                {
+                    return Ok(self.powers(name, shape, x, coefficients));
                 }
                 (nn::Op::Activation(function.clone()), vec![x])
             }
@@ -104,5 +109,63 @@ impl Emission<'_> {
             (Form::Node, Op::Input | Op::Unknown) => return self.place(id),
         };
         Ok(self.graph.push(op, name, shape, &operands))
+    }
+
+    /// A polynomial as powers, each times its coefficients, and their sum.
+    fn powers(
+        &mut self,
+        name: &str,
+        shape: Shape,
+        x: nn::ValueId,
+        rows: &[Vec<f32>],
+    ) -> nn::ValueId {
+        let of = |k: usize| -> Vec<f32> {
+            let row = |c: usize| &rows[if rows.len() == 1 { 0 } else { c }];
+            (0..shape.c).map(|c| row(c)[k]).collect()
+        };
+        let line = Linear::Affine {
+            scale: of(1),
+            shift: of(0),
+        };
+        let part = |what: &str| format!("{name}/{what}");
+        let line_name = part("line");
+        let mut sum = self
+            .graph
+            .push(nn::Op::Linear(line), &line_name, shape, &[x]);
+        for k in 2..rows[0].len() {
+            let scale = of(k);
+            if scale.iter().all(|&s| s == 0.0) {
+                continue;
+            }
+            let power = Function::Power { exponent: k as u32 };
+            let power = self.graph.push(
+                nn::Op::Activation(power),
+                &part(&format!("power{k}")),
+                shape,
+                &[x],
+            );
+            let term = Linear::Affine {
+                scale,
+                shift: vec![0.0; shape.c],
+            };
+            let term = self.graph.push(
+                nn::Op::Linear(term),
+                &part(&format!("term{k}")),
+                shape,
+                &[power],
+            );
+            sum = self.graph.push(nn::Op::Add, name, shape, &[sum, term]);
+        }
+        sum
+    }
+}
+
+/// Whether a polynomial is better written as a sum of powers, which are the same for all channels:
+/// quadratics are completed to squares later, if a linear operator behind them can take their
+/// coefficients up; beyond the square, coefficients that differ between channels have no other place.
+fn apart(rows: &[Vec<f32>], last: bool) -> bool {
+    match rows[0].len() {
+        0..=3 => last,
+        _ => rows.len() > 1,
     }
 }

@@ -777,23 +777,34 @@ fn activations_that_exporters_spell_out() {
 fn polynomials_that_are_spelled_out() {
     // w2 x^2 + w1 x + w0 per channel, as the quadratic networks have it.
     let c = |n: &str| floats(n, &[1, 4, 1, 1]);
-    let graph = check_value(&model(
-        vec![
-            node("Mul", &["x", "x"], "q", &[]),
+    let quadratic = |factor: &str, last: &str| {
+        let mut nodes = vec![
+            node("Mul", &["x", factor], "q", &[]),
             node("Mul", &["w2", "q"], "a", &[]),
             node("Mul", &["w111", "x"], "b", &[]),
             node("Add", &["a", "b"], "ab", &[]),
-            node("Add", &["ab", "w0000"], "y", &[]),
-        ],
-        vec![c("w2"), c("w111"), c("w0000")],
-    ));
+            node("Add", &["ab", "w0000"], last, &[]),
+        ];
+        nodes.insert(0, node("Mul", &["x", "x"], "xx", &[]));
+        nodes.push(node(
+            "Relu",
+            &[last],
+            if last == "y" { "z" } else { "y" },
+            &[],
+        ));
+        check_value(&model(nodes, vec![c("w2"), c("w111"), c("w0000")]))
+    };
+    // At the end of the network, or beyond the square, powers and their coefficients stay apart.
+    assert_eq!(functions(&quadratic("x", "y")), ["power"]);
+    assert_eq!(functions(&quadratic("xx", "p")), ["power", "relu"]);
+    let graph = quadratic("x", "p");
     let polynomial = graph.nodes.node_weights().find_map(|n| match &n.op {
         Op::Activation(Function::Polynomial { coefficients }) => Some(coefficients.clone()),
         _ => None,
     });
     let rows = polynomial.unwrap();
     assert_eq!((rows.len(), rows[0].len()), (4, 3));
-    assert_eq!(graph.nodes.node_count(), 2);
+    assert_eq!(graph.nodes.node_count(), 3);
     // Horner to degree 7.
     let mut nodes = vec![node("Mul", &["x", "k"], "h0", &[])];
     for i in 0..6 {
