@@ -51,6 +51,8 @@ fn commands_in_turn() {
     run("inspect plan.bin --json");
     std::fs::write(folder.path().join("l.labels"), [3; 32]).unwrap();
     run("evaluate plan.bin --data images.npy --onnx digits.onnx --labels l.labels --limit 8");
+    run("simulate plan.bin --data images.npy --labels l.labels --limit 8 --seed 3");
+    run("simulate plan.bin --data images.npy --json");
     assert!(folder.path().join("dumps.d/0_import.txt").exists());
     let plan = files::read(&folder.path().join("plan.bin"), 1 << 20).unwrap();
     assert!(plan.len() < 8_000, "the plan has {} bytes", plan.len());
