@@ -8,7 +8,7 @@
 //! | `map_output` | operand | for each output part: division by the special primes, rescale, bias |
 //! | `baby` | operand | one rotation of a decomposed input part by a nonzero step |
 //! | `giant` | operand | one rotation of a partial sum by a nonzero step, doubly hoisted |
-//! | `diagonal` | operand | one diagonal: its encoding and its multiply-accumulate |
+//! | `diagonal` | operand | one diagonal: working out its numbers beside other work, its encoding and its multiply-accumulate |
 //! | `rotation` | operand | one whole rotation |
 //! | `mul_const`, `add`, `mul` | operand | the whole operation, with rescale and relinearisation |
 //! | `polynomial` | operand | a whole Chebyshev series of `degree` |
