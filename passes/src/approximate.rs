@@ -71,6 +71,14 @@ pub fn alternatives(
     statistics: &ActivationStatistics,
     choice: &Choice,
 ) -> Result<Vec<Approximation>, PassError> {
+    if let Function::Polynomial { coefficients } = function
+        && coefficients.len() > 1
+    {
+        return Err(PassError::PolynomialPerChannel {
+            name: statistics.name.clone(),
+            channels: coefficients.len(),
+        });
+    }
     let range = range(statistics, choice.margin)?;
     let fused = || {
         fit(

@@ -263,21 +263,21 @@ mod tests {
 
     #[test]
     fn small_rings_need_permission() {
-        let check = |ring, allow_insecure, expect: bool| {
+        let permits = |ring, allow_insecure, expect: bool| {
             let constraints = Constraints {
                 ring: Some(ring),
                 allow_insecure,
                 ..constraints()
             };
             assert_eq!(
-                super::check(&constraints).is_ok(),
+                check(&constraints).is_ok(),
                 expect,
                 "{ring} {allow_insecure}"
             );
         };
-        check(11, false, false);
-        check(11, true, true);
-        check(16, false, true);
-        check(20, true, false);
+        permits(11, false, false);
+        permits(11, true, true);
+        permits(16, false, true);
+        permits(20, true, false);
     }
 }

@@ -43,7 +43,11 @@ pub fn complete_squares<'a>(
 ) -> Result<BTreeMap<String, ActivationStatistics>, PassError> {
     let mut squares = BTreeMap::new();
     let readers = steps.readers();
-    for hub in 0..steps.hubs.len() {
+    for (hub, readers) in readers.iter().enumerate() {
+        // What leaves the network has no reader to take the second affine map.
+        if readers.is_empty() {
+            continue;
+        }
         let (shape, name) = (steps.hubs[hub].shape, steps.hubs[hub].name.clone());
         let HubKind::Activation { x, function } = &mut steps.hubs[hub].kind else {
             continue;
@@ -79,7 +83,7 @@ pub fn complete_squares<'a>(
             }
             append(&mut steps.sums[x].addends[index].stages, source, op, shape);
         }
-        for &(sum, addend) in &readers[hub] {
+        for &(sum, addend) in readers {
             prepend(&mut steps.sums[sum].addends[addend].stages, &after, shape);
         }
         let reach = 1.0 / margin;

@@ -63,6 +63,16 @@ pub enum PassError {
         /// Value found.
         got: String,
     },
+    /// Only quadratics inside a network may differ from channel to channel.
+    #[error(
+        "{name}: a polynomial with coefficients of its own for each of {channels} channels; write it as a sum of powers, each scaled per channel"
+    )]
+    PolynomialPerChannel {
+        /// The activation.
+        name: String,
+        /// Channels.
+        channels: usize,
+    },
     /// No degree keeps the classes.
     #[error(
         "no activation degree keeps the class of the model in f32 on {needed:.1} % of the calibration images ({measured}); raise --tolerance, or choose with --degree"
@@ -104,6 +114,7 @@ impl PassError {
             | Self::FoldsTooMuch { .. }
             | Self::Calibration(_)
             | Self::Option { .. }
+            | Self::PolynomialPerChannel { .. }
             | Self::NoDegree { .. }
             | Self::NoParameters(_)
             | Self::Placement(_)

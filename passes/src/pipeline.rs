@@ -10,7 +10,7 @@ use hecc_ir::params::Parameters;
 use hecc_ir::program::Program;
 use hecc_ir::slots;
 
-use crate::approximate::{self, Choice, Ways, alternatives};
+use crate::approximate::{self, Choice, IDENTITY_DEGREE, Ways, alternatives};
 use crate::choose_degree::choose_degree;
 use crate::choose_layouts::{Layouts, Request, choose_layouts};
 use crate::choose_parameters::{self, Constraints, RINGS, twist_granularity};
@@ -127,7 +127,7 @@ pub fn lower<T>(
         );
         let (packings, mut candidates, refused) = candidates(&network)?;
         let comparison = compare(&network, &packings, &candidates);
-        candidates.sort_by(|a, b| a.placed.seconds.total_cmp(&b.placed.seconds));
+        candidates.sort_by(|a, b| a.placed.seconds().total_cmp(&b.placed.seconds()));
         let table: Vec<CandidateReport> = candidates
             .iter()
             .map(CandidateReport::of_candidate)
@@ -294,16 +294,16 @@ type Search = (Vec<Packed>, Vec<Candidate>, Vec<String>);
 fn candidates(network: &Network) -> Result<Search, PassError> {
     let constraints = &network.options.constraints;
     let rings: Vec<u32> = constraints.ring.map_or(RINGS.to_vec(), |ring| vec![ring]);
-    let degree = network.ways.iter().flatten().filter_map(fused_degree).max();
+    let fused = network.ways.iter().flatten().filter_map(fused_degree).max();
+    // Plain bootstraps at least.
+    let degree = fused.unwrap_or(IDENTITY_DEGREE);
     let mut search: Search = Default::default();
     for &log_n in &rings {
-        if let Some(degree) = degree {
-            let found = choose_parameters::with_bootstrap(log_n, degree, constraints);
-            search.2.extend(found.refused);
-            if let Some(first) = found.sets.first() {
-                let packed = pack(network, log_n, true, first)?;
-                add(network, packed, found.sets, &mut search);
-            }
+        let found = choose_parameters::with_bootstrap(log_n, degree, constraints);
+        search.2.extend(found.refused);
+        if let Some(first) = found.sets.first() {
+            let packed = pack(network, log_n, true, first)?;
+            add(network, packed, found.sets, &mut search);
         }
         let Some(levels) = steps_depth(network) else {
             continue;
@@ -455,13 +455,13 @@ fn compare(network: &Network, packings: &[Packed], candidates: &[Candidate]) -> 
                 )
                 .ok()
             })
-            .map(|placed| placed.seconds)
+            .map(|placed| placed.seconds())
             .min_by(f64::total_cmp)
     };
     Comparison {
         chosen: candidates
             .iter()
-            .map(|c| c.placed.seconds)
+            .map(|c| c.placed.seconds())
             .min_by(f64::total_cmp),
         greedy: best(Mode::Greedy),
         always: best(Mode::Always),
@@ -478,9 +478,9 @@ impl CandidateReport {
             digit: p.digit,
             specials: p.p.len(),
             bootstraps: placed.bootstraps,
-            seconds: placed.seconds,
-            bound: placed.placement.bound,
-            optimal: placed.placement.optimal,
+            seconds: placed.seconds(),
+            bound: placed.bound,
+            optimal: placed.is_optimal(),
             effort: placed.placement.effort,
         }
     }

@@ -664,7 +664,7 @@ fn activations_that_exporters_spell_out() {
             node("Mul", &["m", "half"], "y", &[]),
         ],
         vec![
-            scalar("root", 1.414_213_5),
+            scalar("root", std::f32::consts::SQRT_2),
             scalar("one", 1.0),
             scalar("half", 0.5),
         ],
