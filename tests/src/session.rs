@@ -56,6 +56,13 @@ impl Session {
         line
     }
 
+    /// `hecc calibrate` on an array of images.
+    pub fn calibrate(&self, model: &Path, data: &Path) -> Result<Outcome> {
+        let paths = [("", model), ("--data", data)];
+        self.commands
+            .succeed(self.line(&["hecc", "calibrate"], &paths))
+    }
+
     /// `hecc compile` with further flags.
     pub fn compile(&self, model: &Path, flags: &[&str]) -> Result<Outcome> {
         let plan = self.file("plan.bin");
@@ -81,6 +88,22 @@ impl Session {
         let paths: [(&str, &Path); 3] = [("", &plan), ("--client", &client), ("--server", &server)];
         self.commands
             .succeed(self.line(&["hecc-run", "keygen"], &paths))
+    }
+
+    /// `hecc-run debug` on the image of the last [`Session::classify`]; an error where it finds a value
+    /// that is not as predicted.
+    pub fn debug(&self) -> Result<Outcome> {
+        let file = |name| self.file(name);
+        let (plan, client, server) = (file("plan.bin"), file("client.key"), file("server.key"));
+        let input = file("in.ct");
+        let paths: [(&str, &Path); 4] = [
+            ("", &plan),
+            ("--client", &client),
+            ("--server", &server),
+            ("", &input),
+        ];
+        self.commands
+            .succeed(self.line(&["hecc-run", "debug"], &paths))
     }
 
     /// `hecc-run encrypt`, `eval` and `decrypt --json`.

@@ -5,24 +5,22 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::insecure_digits;
+use common::{commands, insecure_digits};
 use hecc_images::load_image;
 use hecc_ir::linear::baby_giant;
+use hecc_ir::plan::Plan;
 use hecc_ir::program::Op;
 use hecc_runtime::bootstraps::Bootstraps;
 use hecc_runtime::plan_file::{context, load_plan};
 use hecc_tests::deviation::Deviation;
 use hecc_tests::folders;
-use tract_onnx::prelude::*;
+use hecc_tests::model::{image, tract};
+use hecc_tests::npy::write_npy;
+use hecc_tests::onnx::{Network, Window};
+use hecc_tests::session::Session;
 
-/// Logits of an ONNX file by tract alone.
-fn onnx(model: &std::path::Path, shape: [usize; 4], image: &[f32]) -> Vec<f64> {
-    let model = tract_onnx::onnx().model_for_path(model).unwrap();
-    let input = Tensor::from_shape(&shape, image).unwrap();
-    let model = model.into_optimized().unwrap().into_runnable().unwrap();
-    let output = model.run(tvec!(input.into())).unwrap();
-    let logits = output[0].to_plain_array_view::<f32>().unwrap();
-    logits.iter().map(|&v| f64::from(v)).collect()
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
 }
 
 #[test]
@@ -31,13 +29,12 @@ fn digits_three_ways() {
     let session = insecure_digits(folder.path());
     let plan = load_plan(&session.file("plan.bin")).unwrap();
     assert!(plan.insecure);
-    let model = folders::model("digits/digits.onnx");
+    let model = std::fs::read(folders::model("digits/digits.onnx")).unwrap();
     for (sample, label) in [("digit-3.png", 3), ("digit-8.png", 8)] {
         let path = folders::model("samples").join(sample);
         let image = load_image(&path, &plan.preprocess).unwrap();
-        let wide: Vec<f64> = image.iter().copied().map(f64::from).collect();
-        let f32 = onnx(&model, [1, 1, 8, 8], &image);
-        let clear = plan.program.evaluate(&wide).unwrap();
+        let f32 = wide(&tract(&model, &[1, 1, 8, 8], &image).unwrap());
+        let clear = plan.program.evaluate(&wide(&image)).unwrap();
         let encrypted = session.classify(&path, None).unwrap();
         let approximation = Deviation::of(&clear, &f32);
         let noise = Deviation::of(&encrypted.logits, &clear);
@@ -70,17 +67,16 @@ fn rotation_keys_are_exact() {
             *highest = level.max(*highest);
         }
     };
-    let mut bootstraps = Bootstraps::new(program, &plan.parameters.bootstrap);
+    let mut bootstraps = Bootstraps::new(program, plan.parameters.bootstrap.as_ref());
     for node in &program.nodes {
         match &node.op {
             Op::Linear { x, map } => {
                 let (map, input) = (&program.maps[*map], &program.nodes[*x]);
                 let offsets = map.offsets(&input.layout, &node.layout).unwrap();
                 let (babies, giants) = baby_giant(&offsets.offsets, map.giant);
-                babies
-                    .into_iter()
-                    .chain(giants)
-                    .for_each(|s| need(s, input.level));
+                // An operand that stands higher is dropped first.
+                let steps = babies.into_iter().chain(giants).map(|(_, step)| step);
+                steps.for_each(|step| need(step, node.level + 1));
                 offsets.folds.into_iter().for_each(|s| need(s, node.level));
             }
             Op::Activate { x, rho, .. } => {
@@ -91,10 +87,82 @@ fn rotation_keys_are_exact() {
                     need(steps, level);
                 }
             }
-            Op::Input | Op::MulConst { .. } | Op::Add { .. } => {}
+            Op::Input
+            | Op::MulConst { .. }
+            | Op::Add { .. }
+            | Op::Mul { .. }
+            | Op::Polynomial { .. } => {}
         }
     }
     let keys = plan.keys.rotations.iter();
     let keys: BTreeMap<usize, usize> = keys.map(|key| (key.steps, key.level)).collect();
     assert_eq!(keys, needed);
+}
+
+/// A network of random weights through every command, from its measurement to a look into every
+/// value; its plan.
+fn by_commands(input: [usize; 3], model: &[u8], flags: &[&str]) -> Plan {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::new(commands(), folder.path());
+    let path = session.file("model.onnx");
+    std::fs::write(&path, model).unwrap();
+    let ([c, h, w], elements) = (input, input.iter().product::<usize>());
+    let data = session.file("data.npy");
+    write_npy(&data, &[4, c, h, w], &image(4 * elements, 1)).unwrap();
+    session.calibrate(&path, &data).unwrap();
+    let flags = [&["--allow-insecure", "--ring", "11"], flags].concat();
+    session.compile(&path, &flags).unwrap();
+    session.keygen().unwrap();
+    let pixels = image(elements, 2);
+    let picture = session.file("image.npy");
+    write_npy(&picture, &input, &pixels).unwrap();
+    let encrypted = session.classify(&picture, None).unwrap();
+
+    let plan = load_plan(&session.file("plan.bin")).unwrap();
+    let f32 = wide(&tract(model, &[1, c, h, w], &pixels).unwrap());
+    let clear = plan.program.evaluate(&wide(&pixels)).unwrap();
+    let approximation = Deviation::of(&clear, &f32);
+    let noise = Deviation::of(&encrypted.logits, &clear);
+    assert!(approximation.bits() >= 4.0, "{approximation:?}");
+    assert!(noise.bits() >= 9.0, "{noise:?}");
+    let verdict = session.debug().unwrap().stdout;
+    assert!(verdict.contains("every value agrees"), "{verdict}");
+    plan
+}
+
+#[test]
+fn several_ciphertexts_by_commands() {
+    let input = [3, 12, 12];
+    let (mut n, x) = Network::new(input, 1);
+    let x = n.conv(&x, 12, 1, Window::square(3, 1, 1));
+    let x = n.activation("Relu", &x);
+    let x = n.conv(&x, 8, 2, Window::square(3, 2, 1));
+    let x = n.activation("Relu", &x);
+    let logits = n.gemm(&x, 6);
+    let plan = by_commands(
+        input,
+        &n.finish(&logits),
+        &["--degree", "15", "--activation", "fused"],
+    );
+    let parts = plan.program.nodes.iter().map(|node| node.layout.parts);
+    assert_eq!(parts.max(), Some(2));
+    assert!(plan.keys.encapsulation);
+}
+
+#[test]
+fn no_bootstrap_by_commands() {
+    let input = [1, 12, 12];
+    let (mut n, x) = Network::new(input, 2);
+    let x = n.conv(&x, 5, 1, Window::square(5, 2, 1));
+    let x = n.quadratic(&x);
+    let x = n.pool("AveragePool", &x, 2, 1);
+    let x = n.gemm(&x, 20);
+    let x = n.silu(&x);
+    let logits = n.gemm(&x, 5);
+    let plan = by_commands(
+        input,
+        &n.finish(&logits),
+        &["--degree", "15", "--activation", "levelled"],
+    );
+    assert!(plan.parameters.bootstrap.is_none() && !plan.keys.encapsulation);
 }

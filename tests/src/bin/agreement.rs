@@ -83,8 +83,9 @@ fn agreement(args: &Args) -> Result<bool> {
         seconds += eval;
     }
     println!(
-        "\n{images} images: max error {worst:.4} % of the logit spread, same class on {kept}, {:.2} s an evaluation",
-        seconds / images as f64
+        "\n{images} images: max error {worst:.4} % of the logit spread, same class on {kept}, {:.2} s an evaluation, {:.2} s predicted",
+        seconds / images as f64,
+        plan.prediction.seconds()
     );
     Ok(kept == images && worst <= args.tolerance)
 }

@@ -89,6 +89,7 @@ fn demo(args: &Args) -> Result<bool> {
     let name = |class: usize| plan.preprocess.classes.get(class).cloned();
 
     let stats = &result.stats;
+    let predicted = &stats["predicted"];
     let number = |key: &str| stats[key].as_f64().unwrap_or(f64::NAN);
     let size = |name| session.size(name);
     let plan_bytes = size("plan.bin")?;
@@ -122,6 +123,17 @@ fn demo(args: &Args) -> Result<bool> {
                 number("seconds"),
                 number("threads"),
                 eval
+            ),
+        ),
+        (
+            "predicted",
+            format!(
+                "{:.2} s on {} threads of {}",
+                predicted["seconds"].as_f64().unwrap_or(f64::NAN),
+                predicted["threads"],
+                predicted["machine"]
+                    .as_str()
+                    .unwrap_or("an unknown machine")
             ),
         ),
         (

@@ -6,8 +6,10 @@ use hecc_tests::commands::Commands;
 use hecc_tests::folders;
 use hecc_tests::session::Session;
 
-/// Flags for the insecure test ring, N = 2^11: fast, and of no security at all.
-pub const INSECURE_TEST_RING: [&str; 3] = ["--allow-insecure", "--ring", "11"];
+/// Flags for the insecure test ring, N = 2^11: fast, and of no security at all. With bootstraps, which
+/// such a ring would rather do without.
+pub const INSECURE_TEST_RING: [&str; 5] =
+    ["--allow-insecure", "--ring", "11", "--activation", "fused"];
 
 /// The commands, output captured.
 pub fn commands() -> Commands {
