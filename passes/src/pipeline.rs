@@ -151,6 +151,7 @@ pub fn lower<T>(
                 degree,
                 &network.ways,
                 &packed.layouts,
+                &packed.graph,
                 &candidate.placed,
                 table.clone(),
                 comparison,

@@ -51,8 +51,6 @@ pub enum Mode {
 pub struct Placed {
     /// One choice per slots node.
     pub placement: Placement,
-    /// The problem it answers.
-    pub problem: Problem,
     /// Seconds of encoding the bootstraps' transforms, once for each variant.
     pub setup: f64,
     /// No placement takes less, setting up included.
@@ -120,7 +118,6 @@ pub fn place(
         best.bound = bound.min(best.seconds());
     }
     placement::validate(&problem, &best.placement)?;
-    best.problem = problem;
     Ok(best)
 }
 
@@ -189,11 +186,6 @@ fn placed(
     Placed {
         bound: placement.bound,
         placement,
-        problem: Problem {
-            nodes: Vec::new(),
-            output: 0,
-            output_floor: 0,
-        },
         setup,
         bootstraps,
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hecc_ir::function::{Approximation, Function};
+use hecc_ir::slots;
 
 use crate::choose_layouts::Layouts;
 use crate::place::Placed;
@@ -109,19 +110,22 @@ pub(crate) fn report(
     degree: usize,
     ways: &[Vec<Approximation>],
     layouts: &Layouts,
+    graph: &slots::Graph,
     placed: &Placed,
     candidates: Vec<CandidateReport>,
     comparison: Comparison,
 ) -> Report {
     let onnx = |name: &str| origins.get(name).cloned().unwrap_or_default();
-    let chosen = |name: &str, ways: &[Approximation]| {
-        let node = placed
-            .problem
+    // Lowering may have left an activation fewer ways than it was given.
+    let chosen = |name: &str| {
+        graph
             .nodes
             .iter()
-            .position(|node| node.activation && node.name == name);
-        let way = node.map_or(0, |node| placed.placement.choices[node].way);
-        describe(&ways[way.min(ways.len() - 1)])
+            .zip(&placed.placement.choices)
+            .find_map(|(node, choice)| match &node.op {
+                slots::Op::Activation { ways, .. } if node.name == name => ways.get(choice.way),
+                _ => None,
+            })
     };
     let activations = steps
         .activations()
@@ -131,7 +135,7 @@ pub(crate) fn report(
             onnx: onnx(&hub.name),
             range: ways[0].range(),
             function: Function::name(function),
-            way: chosen(&hub.name, ways),
+            way: chosen(&hub.name).map_or(String::new(), describe),
         })
         .collect();
     let mut maps = Vec::new();
