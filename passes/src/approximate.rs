@@ -80,14 +80,23 @@ pub fn alternatives(
         });
     }
     let range = range(statistics, choice.margin)?;
-    let fused = || {
-        fit(
+    let fused = || match exact(function, range) {
+        // A polynomial deserves the precision of a plain bootstrap.
+        Some(_) => fit_with_floor(
+            function,
+            statistics,
+            choice.degree,
+            choice.margin,
+            choice.rho.min(IDENTITY_RHO),
+            IDENTITY_FLOOR,
+        ),
+        None => fit(
             function,
             statistics,
             choice.degree,
             choice.margin,
             choice.rho,
-        )
+        ),
     };
     let levelled = || match function {
         Function::Power { exponent: 2 } => Ok(Approximation::Square { range }),
@@ -173,13 +182,24 @@ pub fn fit(
     margin: f64,
     rho: f64,
 ) -> Result<Approximation, PassError> {
+    fit_with_floor(function, statistics, degree, margin, rho, FLOOR)
+}
+
+fn fit_with_floor(
+    function: &Function,
+    statistics: &ActivationStatistics,
+    degree: usize,
+    margin: f64,
+    rho: f64,
+    floor: f64,
+) -> Result<Approximation, PassError> {
     check_options(degree, margin, rho)?;
     let range = range(statistics, margin)?;
     let rho = f64::from(rho as f32);
     let target = Target::new(function, statistics, range);
     let positions: Vec<f64> = (0..GRID).map(|j| position(angle(j), rho)).collect();
     let density = Density::new(statistics, range);
-    let weight: Vec<f64> = positions.iter().map(|&x| FLOOR + density.at(x)).collect();
+    let weight: Vec<f64> = positions.iter().map(|&x| floor + density.at(x)).collect();
     let values: Vec<f64> = positions
         .iter()
         .map(|&x| target.rolled_off(x, 1.0 / rho))
@@ -331,14 +351,12 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     fn new(function: &'a Function, statistics: &ActivationStatistics, range: f64) -> Self {
         // Functions that grow fast or have a pole would spend the whole series where nothing is.
-        let bounded = matches!(
-            function,
-            Function::Exp
-                | Function::Reciprocal
-                | Function::Sqrt
-                | Function::Power { .. }
-                | Function::Polynomial { .. }
-        );
+        let bounded = match function {
+            Function::Exp | Function::Reciprocal | Function::Sqrt => true,
+            Function::Power { exponent } => *exponent > 3,
+            Function::Polynomial { coefficients } => coefficients.iter().any(|row| row.len() > 4),
+            _ => false,
+        };
         let domain = match bounded {
             true => {
                 let (low, high) = (statistics.min, statistics.max);

@@ -222,8 +222,9 @@ fn network<'a>(
     Ok((network, degree))
 }
 
-/// Degree of fused polynomials where every activation is one already.
-const EXACT_DEGREE: usize = 15;
+/// Degree of fused polynomials where every activation is one already: on the share of the half circle
+/// that they fill, a quadratic then has an error of 2^-12, as much as noise makes.
+const EXACT_DEGREE: usize = 7;
 
 /// The calibration's entry for an activation, under its canonical name or its ONNX one.
 fn statistics<'a>(
