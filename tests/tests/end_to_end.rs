@@ -142,7 +142,7 @@ fn several_ciphertexts_by_commands() {
     let plan = by_commands(
         input,
         &n.finish(&logits),
-        &["--degree", "15", "--activation", "fused"],
+        &["--degree", "31", "--activation", "fused"],
     );
     let parts = plan.program.nodes.iter().map(|node| node.layout.parts);
     assert_eq!(parts.max(), Some(2));

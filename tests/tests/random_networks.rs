@@ -78,7 +78,7 @@ struct Description {
 }
 
 /// Most elements of a tensor, so that a case stays small.
-const MAX_ELEMENTS: usize = 2400;
+const MAX_ELEMENTS: usize = 4000;
 
 fn greatest_divisor(of: usize, at_most: usize) -> usize {
     (1..=at_most.min(of))
@@ -257,7 +257,7 @@ fn blocks() -> impl Strategy<Value = Block> {
 
 fn descriptions() -> impl Strategy<Value = Description> {
     (
-        (1usize..=3, 3usize..=12, 3usize..=12),
+        (1usize..=3, 3usize..=20, 3usize..=20),
         vec(blocks(), 1..=3),
         2usize..=10,
         any::<u64>(),
