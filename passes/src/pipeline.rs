@@ -326,6 +326,11 @@ fn candidates(network: &Network) -> Result<Search, PassError> {
             add(network, packed, sets, &mut search);
         }
     }
+    // A set with a bootstrap that nobody uses is a set without one, of another precision.
+    let candidates = &mut search.1;
+    if candidates.iter().any(|c| c.parameters.bootstrap.is_none()) {
+        candidates.retain(|c| c.parameters.bootstrap.is_none() || c.placed.bootstraps > 0);
+    }
     Ok(search)
 }
 
