@@ -12,7 +12,7 @@ use hecc_ir::costs::CostTable;
 use hecc_ir::nn::Graph;
 use hecc_passes::choose_parameters::Constraints;
 use hecc_passes::report::Report;
-use hecc_passes::{Lowered, Mode, Options, Ways, lower};
+use hecc_passes::{Lowered, Mode, Options, PassError, Ways, lower};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -75,7 +75,11 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
             }
         },
         &mut accept,
-    )?;
+    )
+    .map_err(|e| match e {
+        PassError::Calibration(_) => Failure::in_file(&measured(args), e),
+        e => e.into(),
+    })?;
     let Some((plan, report)) = emitted else {
         return Err(Failure::in_file(
             &args.model,
@@ -180,6 +184,12 @@ fn comparison(report: &Report) -> String {
     )
 }
 
+/// Where the calibration is looked for.
+fn measured(args: &Compile) -> PathBuf {
+    let given = args.calibration.clone();
+    given.unwrap_or_else(|| files::beside(&args.model, "calib.json"))
+}
+
 /// The calibration given, else the one beside the model, else the one in the model; checked against the
 /// model.
 fn calibration(
@@ -187,10 +197,7 @@ fn calibration(
     graph: &Graph,
     carried: Option<&Calibration>,
 ) -> Result<Calibration, Failure> {
-    let path = args
-        .calibration
-        .clone()
-        .unwrap_or_else(|| files::beside(&args.model, "calib.json"));
+    let path = measured(args);
     let command = command(args, &path);
     if let (Some(carried), None, false) = (carried, &args.calibration, path.exists()) {
         return match same_model(&carried.model_hash, &model_hash(graph)) {
