@@ -20,19 +20,24 @@
 //! Source: placement as in [`crate::placement`]; AutoFHE's greedy order and a bootstrap before every
 //! activation are there to compare with.
 //!
-//! Test: `a_residual_block_is_placed` below, and the plan's independent checker.
+//! Test: `a_residual_block_is_placed` in `place/tests.rs`, and the plan's independent checker.
+
+mod emit;
+mod scales;
 
 use std::collections::BTreeSet;
 
 use hecc_ir::costs::{CostTable, MapCounts, MapPrices};
 use hecc_ir::function::Approximation;
 use hecc_ir::params::{Parameters, depth};
-use hecc_ir::program::{self, Program, Target};
 use hecc_ir::slots::{Graph, Node, Op};
 
 use crate::PassError;
-use crate::approximate::{IDENTITY_DEGREE, IDENTITY_RHO, identity};
+use crate::approximate::{IDENTITY_DEGREE, IDENTITY_RHO};
 use crate::placement::{self, Choice, Placement, Problem, Refresh, Way};
+
+pub use emit::emit_program;
+use scales::Scales;
 
 /// How bootstraps are placed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,17 +74,6 @@ impl Placed {
     pub fn is_optimal(&self) -> bool {
         self.seconds() <= self.bound * (1.0 + 1e-9)
     }
-}
-
-/// Whether a value can be made at any scale without a cost: its operator encodes a constant, and the
-/// one reader asks for it.
-struct Scales {
-    settable: Vec<bool>,
-    /// Products that a multiplication by 1 brings to S.
-    mended: Vec<bool>,
-    /// Whether the value stands at S, or at what its one reader asks for; not so for a product that
-    /// only linear maps read.
-    exact: Vec<bool>,
 }
 
 /// Chooses levels, ways and bootstraps. `counts` are the costs of the graph's maps, in their order.
@@ -237,53 +231,6 @@ fn degree(series: &[f64]) -> usize {
     series.iter().rposition(|&c| c != 0.0).unwrap_or(0)
 }
 
-impl Scales {
-    fn of(graph: &Graph) -> Self {
-        let mut readers = vec![Vec::new(); graph.nodes.len()];
-        for (value, node) in graph.nodes.iter().enumerate() {
-            let mut operands = node.op.operands();
-            operands.dedup();
-            operands.into_iter().for_each(|x| readers[x].push(value));
-        }
-        let mut scales = Self {
-            settable: Vec::with_capacity(graph.nodes.len()),
-            mended: Vec::with_capacity(graph.nodes.len()),
-            exact: Vec::with_capacity(graph.nodes.len()),
-        };
-        for (value, node) in graph.nodes.iter().enumerate() {
-            let readers = &readers[value];
-            let alone = readers.len() == 1;
-            let settable = &scales.settable;
-            let free = match &node.op {
-                Op::Mul { x, y } => Some(settable[*x] || settable[*y]),
-                Op::Activation { x, .. } if is_product(node) => Some(settable[*x]),
-                Op::Input
-                | Op::Linear { .. }
-                | Op::Scale { .. }
-                | Op::Add { .. }
-                | Op::Activation { .. } => None,
-            };
-            let corrects = |reader: &usize| {
-                matches!(
-                    graph.nodes[*reader].op,
-                    Op::Linear { .. } | Op::Scale { .. }
-                )
-            };
-            let asked = readers.is_empty() || !readers.iter().all(corrects);
-            let makes_any = match &node.op {
-                Op::Input | Op::Mul { .. } => false,
-                Op::Linear { .. } | Op::Scale { .. } => alone,
-                Op::Add { x, y } => alone && settable[*x] && settable[*y],
-                Op::Activation { .. } => alone && free.is_none(),
-            };
-            scales.settable.push(makes_any);
-            scales.mended.push(free == Some(false) && asked);
-            scales.exact.push(free != Some(false) || asked);
-        }
-        scales
-    }
-}
-
 fn problem(
     graph: &Graph,
     counts: &[MapCounts],
@@ -384,16 +331,6 @@ fn never() -> Way {
     }
 }
 
-fn is_product(node: &Node) -> bool {
-    match &node.op {
-        Op::Mul { .. } => true,
-        Op::Activation { ways, .. } => ways
-            .iter()
-            .any(|way| matches!(way, Approximation::Square { .. })),
-        Op::Input | Op::Linear { .. } | Op::Scale { .. } | Op::Add { .. } => false,
-    }
-}
-
 fn fused(enter: Option<usize>, leave: Option<usize>, seconds: f64) -> Way {
     match (enter, leave) {
         (Some(enter), Some(leave)) => Way::Fused {
@@ -446,401 +383,5 @@ fn chosen<'a>(node: &'a Node, choice: &Choice) -> Option<&'a Approximation> {
     }
 }
 
-/// Writes the program that a placement describes.
-pub fn emit_program(graph: &Graph, placed: &Placed, parameters: &Parameters) -> Program {
-    let scales = Scales::of(graph);
-    let wanted = wanted_scales(graph, placed, parameters, &scales);
-    let mut writer = Writer {
-        parameters,
-        nodes: Vec::new(),
-        values: Vec::with_capacity(graph.nodes.len()),
-    };
-    for (value, node) in graph.nodes.iter().enumerate() {
-        let choice = &placed.placement.choices[value];
-        let scale = match choice.refreshed {
-            Some(_) => parameters.scale(),
-            None => wanted[value],
-        };
-        let mut result = writer.node(node, choice, scale, scales.mended[value]);
-        if let Some(level) = choice.refreshed {
-            let op = program::Op::Activate {
-                x: result,
-                coefficients: identity(IDENTITY_DEGREE, IDENTITY_RHO),
-                rho: IDENTITY_RHO,
-            };
-            let target = Some(Target {
-                x: result,
-                function: None,
-            });
-            result = writer.push(node, op, level, wanted[value], target);
-        }
-        writer.values.push(result);
-    }
-    Program {
-        nodes: writer.nodes,
-        maps: graph.maps.clone(),
-    }
-}
-
-/// The scale at which every value is to stand: S, or what lets the one product it enters end at S.
-fn wanted_scales(
-    graph: &Graph,
-    placed: &Placed,
-    parameters: &Parameters,
-    scales: &Scales,
-) -> Vec<f64> {
-    let s = parameters.scale();
-    let mut wanted = vec![s; graph.nodes.len()];
-    let prime = |level: usize| parameters.q[level] as f64;
-    for (value, node) in graph.nodes.iter().enumerate().rev() {
-        let choice = &placed.placement.choices[value];
-        let square = matches!(chosen(node, choice), Some(Approximation::Square { .. }));
-        // A plain bootstrap makes the wanted scale itself, from an operand at S.
-        let own = match choice.refreshed {
-            Some(_) => s,
-            None => wanted[value],
-        };
-        match &node.op {
-            Op::Add { x, y } => {
-                wanted[*x] = own;
-                wanted[*y] = own;
-            }
-            Op::Activation { x, .. } if square && scales.settable[*x] => {
-                wanted[*x] = (s * prime(choice.level + 1)).sqrt();
-            }
-            Op::Mul { x, y } if x == y && scales.settable[*x] => {
-                wanted[*x] = (s * prime(choice.level + 1)).sqrt();
-            }
-            Op::Mul { x, y } if scales.settable[*x] || scales.settable[*y] => {
-                let free = if scales.settable[*x] { *x } else { *y };
-                wanted[free] = prime(choice.level + 1);
-            }
-            Op::Input
-            | Op::Linear { .. }
-            | Op::Scale { .. }
-            | Op::Mul { .. }
-            | Op::Activation { .. } => {}
-        }
-    }
-    wanted
-}
-
-struct Writer<'a> {
-    parameters: &'a Parameters,
-    nodes: Vec<program::Node>,
-    /// The program's value of every slots node so far.
-    values: Vec<usize>,
-}
-
-impl Writer<'_> {
-    fn push(
-        &mut self,
-        node: &Node,
-        op: program::Op,
-        level: usize,
-        scale: f64,
-        target: Option<Target>,
-    ) -> usize {
-        self.nodes.push(program::Node {
-            op,
-            name: node.name.clone(),
-            layout: node.layout.clone(),
-            level,
-            scale,
-            unit: node.unit,
-            target,
-        });
-        self.nodes.len() - 1
-    }
-
-    /// Writes the operator at its chosen level, with a result of `scale`; its value.
-    fn node(&mut self, node: &Node, choice: &Choice, scale: f64, mended: bool) -> usize {
-        let level = choice.level;
-        match &node.op {
-            Op::Input => self.push(node, program::Op::Input, level, scale, None),
-            Op::Linear { x, map } => {
-                let op = program::Op::Linear {
-                    x: self.values[*x],
-                    map: *map,
-                };
-                self.push(node, op, level, scale, None)
-            }
-            Op::Scale { x, factor } => {
-                let op = program::Op::MulConst {
-                    x: self.values[*x],
-                    factor: *factor,
-                };
-                self.push(node, op, level, scale, None)
-            }
-            Op::Add { x, y } => {
-                let op = program::Op::Add {
-                    x: self.values[*x],
-                    y: self.values[*y],
-                };
-                self.push(node, op, level, scale, None)
-            }
-            Op::Mul { x, y } => {
-                let (x, y) = (self.values[*x], self.values[*y]);
-                self.product(node, x, y, level, scale, mended, None)
-            }
-            Op::Activation { x, ways } => {
-                let x = self.values[*x];
-                let target = node.target.as_ref().map(|target| Target {
-                    x: self.values[target.x],
-                    function: target.function.clone(),
-                });
-                self.activation(node, x, &ways[choice.way], level, scale, mended, target)
-            }
-        }
-    }
-
-    /// A product that ends at `scale`: by its operands' scales, or by a multiplication by 1 after it.
-    fn product(
-        &mut self,
-        node: &Node,
-        x: usize,
-        y: usize,
-        level: usize,
-        scale: f64,
-        mended: bool,
-        target: Option<Target>,
-    ) -> usize {
-        let at = level + usize::from(mended);
-        let prime = self.parameters.q[at + 1] as f64;
-        let own = self.nodes[x].scale * self.nodes[y].scale / prime;
-        let product = self.push(node, program::Op::Mul { x, y }, at, own, target);
-        if !mended {
-            return product;
-        }
-        let op = program::Op::MulConst {
-            x: product,
-            factor: 1.0,
-        };
-        self.push(node, op, level, scale, None)
-    }
-
-    fn activation(
-        &mut self,
-        node: &Node,
-        x: usize,
-        way: &Approximation,
-        level: usize,
-        scale: f64,
-        mended: bool,
-        target: Option<Target>,
-    ) -> usize {
-        match way {
-            Approximation::Fused {
-                range,
-                rho,
-                coefficients,
-            } => {
-                let op = program::Op::Activate {
-                    x,
-                    coefficients: scaled(coefficients, range / node.unit),
-                    rho: *rho,
-                };
-                self.push(node, op, level, scale, target)
-            }
-            Approximation::Square { .. } => self.product(node, x, x, level, scale, mended, target),
-            Approximation::Levelled {
-                range,
-                polynomials,
-                times_x,
-            } => {
-                let below = |i: usize| {
-                    polynomials[i + 1..]
-                        .iter()
-                        .map(|p| depth(degree(p)))
-                        .sum::<usize>()
-                };
-                let last = level + usize::from(*times_x);
-                let prime = self.parameters.q[level + 1] as f64;
-                let mut value = x;
-                for (i, polynomial) in polynomials.iter().enumerate() {
-                    let end = i + 1 == polynomials.len();
-                    // The unit of the product is that of its operands, so the last series brings the rest.
-                    let (gain, unit) = match (end, times_x) {
-                        (false, _) => (1.0, 1.0),
-                        (true, false) => (range / node.unit, node.unit),
-                        (true, true) => (range / node.unit, node.unit / range),
-                    };
-                    let target_scale = match (end, times_x) {
-                        (true, true) => scale * prime / self.nodes[x].scale,
-                        (true, false) => scale,
-                        (false, _) => self.parameters.scale(),
-                    };
-                    let op = program::Op::Polynomial {
-                        x: value,
-                        coefficients: scaled(polynomial, gain),
-                    };
-                    let target = if end && !times_x {
-                        target.clone()
-                    } else {
-                        None
-                    };
-                    value = self.push(node, op, last + below(i), target_scale, target);
-                    self.nodes[value].unit = unit;
-                }
-                match times_x {
-                    true => self.product(node, x, value, level, scale, false, target),
-                    false => value,
-                }
-            }
-        }
-    }
-}
-
-/// The series times `gain`, without trailing zeros.
-fn scaled(series: &[f64], gain: f64) -> Vec<f64> {
-    series[..=degree(series)].iter().map(|c| c * gain).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use hecc_ir::function::Function;
-    use hecc_ir::layout::Layout;
-    use hecc_ir::nn::{Linear, Shape};
-    use hecc_ir::program::LinearMap;
-
-    use super::*;
-
-    /// `linear(act(linear(x))) + x`, both linear maps the identity.
-    fn block(ways: Vec<Approximation>, unit: f64) -> (Graph, Vec<MapCounts>) {
-        let layout = Layout {
-            slots: 1 << 10,
-            parts: 1,
-            shape: Shape::new(4, 8, 8),
-            gap: 1,
-            rows: 8,
-            cols: 8,
-            copies: 4,
-            twist: 0,
-        };
-        let mut graph = Graph::default();
-        let input = graph.push(Op::Input, "input", layout.clone(), 1.0);
-        let map = |from: f64, to: f64| LinearMap {
-            stages: vec![Linear::Affine {
-                scale: vec![1.0; 4],
-                shift: vec![0.0; 4],
-            }],
-            gain: from / to,
-            bias_gain: 1.0 / to,
-            fold: false,
-            giant: 1,
-        };
-        graph.maps = vec![map(1.0, 1.0), map(unit, 1.0)];
-        let first = graph.push(
-            Op::Linear { x: input, map: 0 },
-            "first",
-            layout.clone(),
-            1.0,
-        );
-        let act = graph.push(
-            Op::Activation { x: first, ways },
-            "act",
-            layout.clone(),
-            unit,
-        );
-        graph.nodes[act].target = Some(Target {
-            x: first,
-            function: Some(Function::Relu),
-        });
-        let second = graph.push(Op::Linear { x: act, map: 1 }, "second", layout.clone(), 1.0);
-        graph.push(
-            Op::Add {
-                x: second,
-                y: input,
-            },
-            "sum",
-            layout,
-            1.0,
-        );
-        graph.verify().unwrap();
-        let one = MapCounts {
-            diagonals: 1,
-            babies: 0,
-            giants: 0,
-            folds: 0,
-            inputs: 1,
-            outputs: 1,
-        };
-        (graph, vec![one; 2])
-    }
-
-    #[test]
-    fn a_residual_block_is_placed() {
-        let fused = Approximation::Fused {
-            range: 1.0,
-            rho: 0.92,
-            coefficients: vec![0.25; 16],
-        };
-        let composed = Approximation::Levelled {
-            range: 1.0,
-            polynomials: vec![vec![0.0, 0.5, 0.0, 0.25], vec![0.5, 0.5]],
-            times_x: true,
-        };
-        let square = Approximation::Square { range: 1.0 };
-        let check = |ways: Vec<Approximation>, levels: usize, mode: Mode, bootstraps: usize| {
-            let (graph, counts) = block(ways, 1.0);
-            let parameters = match levels {
-                0 => Parameters::fused(11, 15),
-                levels => {
-                    let constraints = crate::choose_parameters::Constraints {
-                        ring: Some(11),
-                        security: 128,
-                        precision: 20,
-                        allow_insecure: true,
-                    };
-                    let sets =
-                        crate::choose_parameters::without_bootstrap(11, levels, &constraints);
-                    sets.sets[0].clone()
-                }
-            };
-            let placed = place(&graph, &counts, &parameters, CostTable::reference(), mode).unwrap();
-            assert_eq!(placed.bootstraps, bootstraps);
-            let program = emit_program(&graph, &placed, &parameters);
-            program.verify(&parameters).unwrap();
-            let image: Vec<f64> = (0..256).map(|i| f64::from(i) / 256.0 - 0.5).collect();
-            let way = match &graph.nodes[2].op {
-                Op::Activation { ways, .. } => ways[placed.placement.choices[2].way].clone(),
-                other => panic!("{other:?}"),
-            };
-            let expect = image.iter().map(|&x| way.apply(x) + x);
-            let got = program.evaluate(&image).unwrap();
-            let worst = got
-                .iter()
-                .zip(expect)
-                .map(|(a, b)| (a - b).abs())
-                .fold(0.0, f64::max);
-            assert!(worst < 1e-9, "{worst}");
-        };
-        check(vec![fused.clone()], 0, Mode::Exact, 1);
-        check(vec![fused.clone(), square.clone()], 0, Mode::Greedy, 0);
-        check(vec![square.clone()], 3, Mode::Exact, 0);
-        check(vec![composed.clone()], 6, Mode::Exact, 0);
-        assert_eq!(levelled_depth(&block(vec![square], 1.0).0), Some(3));
-        assert_eq!(levelled_depth(&block(vec![composed], 1.0).0), Some(6));
-        assert_eq!(levelled_depth(&block(vec![fused], 1.0).0), None);
-    }
-
-    #[test]
-    fn too_few_levels_are_named() {
-        let way = Approximation::Levelled {
-            range: 1.0,
-            polynomials: vec![vec![0.5; 64]],
-            times_x: false,
-        };
-        let (graph, counts) = block(vec![way], 1.0);
-        let parameters = Parameters::fused(11, 15);
-        let e = place(
-            &graph,
-            &counts,
-            &parameters,
-            CostTable::reference(),
-            Mode::Exact,
-        )
-        .unwrap_err();
-        assert!(e.to_string().contains("act"), "{e}");
-    }
-}
+mod tests;
