@@ -19,7 +19,7 @@
 //!
 //! Test: `sets_are_secure` below.
 
-use hecc_ir::params::{BootstrapChain, Chain, Parameters, depth};
+use hecc_ir::params::{Chain, Parameters};
 use hecc_ir::security::max_log_qp;
 
 use crate::PassError;
@@ -106,14 +106,12 @@ pub fn with_bootstrap(log_n: u32, degree: usize, constraints: &Constraints) -> S
         return found;
     }
     for levels in LEVELLED {
-        let chain = |groups| Chain {
-            levelled: (levels, low_bits(log_n)),
-            bootstrap: Some(BootstrapChain {
-                p: (depth(degree), if log_n == 16 { 40 } else { 34 }),
-                cosine: if log_n == 16 { 42 } else { 35 },
-                cts_groups: groups,
-            }),
-            ..Chain::fused(log_n, degree, groups)
+        let chain = |groups| {
+            let one = Chain::fused(log_n, degree, groups);
+            Chain {
+                levelled: (levels, one.levelled.1),
+                ..one
+            }
         };
         // Three groups halve the work of coefficients-to-slots, for one more level.
         let fits = found.add(&chain(3), constraints) || found.add(&chain(2), constraints);
@@ -123,10 +121,6 @@ pub fn with_bootstrap(log_n: u32, degree: usize, constraints: &Constraints) -> S
     }
     found.keep_last_refusal();
     found
-}
-
-fn low_bits(log_n: u32) -> u32 {
-    if log_n == 16 { 35 } else { 30 }
 }
 
 /// Sets without a bootstrap for `levels` levels, in the ring 2^log_n.
@@ -177,8 +171,6 @@ impl Sets {
 
     /// Adds the set of a chain if it is secure enough; whether it is.
     fn add(&mut self, chain: &Chain, constraints: &Constraints) -> bool {
-        let bits = |(n, bits): (usize, u32)| n as u32 * bits;
-        let approximate = |parameters: &Parameters| parameters.log_qp(parameters.top());
         let limit = max_log_qp(chain.log_n, constraints.security).unwrap_or(0.0);
         let parameters = match Parameters::from_chain(chain) {
             Ok(parameters) => parameters,
@@ -187,14 +179,14 @@ impl Sets {
                 return false;
             }
         };
-        let needs = approximate(&parameters);
+        let needs = parameters.log_qp(parameters.top());
         if needs > limit && !constraints.allow_insecure {
             self.refused.push(format!(
                 "the ring 2^{} with {} levels{} and {} bits of special primes needs log2(QP) = {needs:.0}, {} bits of security allow {limit:.0}",
                 chain.log_n,
                 parameters.top(),
                 if chain.bootstrap.is_some() { " and a bootstrap" } else { "" },
-                bits(chain.special),
+                chain.special.0 as u32 * chain.special.1,
                 constraints.security,
             ));
             return false;

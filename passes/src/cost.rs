@@ -5,17 +5,13 @@ use std::rc::Rc;
 
 use hecc_ir::costs::{CostTable, MapCounts, MapPrices};
 use hecc_ir::layout::Layout;
-use hecc_ir::linear::Place;
+use hecc_ir::linear::{MAX_VALUES, MAX_VISITED, Place};
 use hecc_ir::params::Parameters;
 
 use crate::relation::{self, Distances, Relation};
 
 /// Degree of the activation that a bootstrap is priced with.
 const TYPICAL_DEGREE: usize = 15;
-/// Most diagonals times slots of a map that can be encoded.
-const MAX_VALUES: usize = 1 << 29;
-/// Most entries times output copies that can be visited.
-pub const MAX_VISITED: usize = 1 << 28;
 
 /// Prices in seconds, at one level of one parameter set.
 #[derive(Clone, Debug, PartialEq)]

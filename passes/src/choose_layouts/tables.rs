@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use hecc_ir::layout::Layout;
+use hecc_ir::linear::MAX_VISITED;
 
 use super::{HubLayout, Layouts, Request};
 use crate::PassError;
-use crate::cost::{Counter, MAX_VISITED, MapChoice, Prices};
+use crate::cost::{Counter, MapChoice, Prices};
 use crate::layout_candidates::{
     Candidate, Twist, plain_candidates, total_stride, with_copies, with_twists,
 };

@@ -1,19 +1,17 @@
 //! Where a chain of linear operators becomes several maps.
 
 use hecc_ir::layout::Layout;
-use hecc_ir::linear::MAX_STAGES;
+use hecc_ir::linear::{MAX_STAGES, MAX_STORED, MAX_VISITED};
 use hecc_ir::nn::{Linear, Shape};
 use hecc_ir::sparse;
 
 use super::Stage;
-use crate::cost::{Counter, MAX_VISITED, Prices};
+use crate::cost::{Counter, Prices};
 use crate::layout_candidates::{Twist, plain_candidates, total_stride, with_copies, with_twists};
 use crate::relation::Relation;
 
 /// Slots of the ciphertexts for which the maps are compared.
 const SLOTS: usize = 1 << 14;
-/// Most entries of a matrix that stages can be multiplied into.
-const MAX_STORED: usize = 1 << 24;
 /// Seconds that one level more costs everything around it.
 const LEVEL: f64 = 0.15;
 /// Longest part of a chain that is weighed as one map, unless it is the whole chain.
