@@ -1,0 +1,1 @@
+//! nn graphs on batches of images in f32.
