@@ -5,6 +5,7 @@ pub mod pipeline;
 
 mod algebra;
 pub mod fold_linear;
+pub mod replace;
 pub mod steps;
 
 pub mod approximate;
