@@ -35,7 +35,7 @@ pub fn cosine_series(degree: usize, weight: &[f64], target: &[f64]) -> Vec<f64> 
 }
 
 /// Solves A x = b for a symmetric positive definite A.
-fn cholesky_solve(matrix: impl Fn(usize, usize) -> f64, mut b: Vec<f64>) -> Vec<f64> {
+pub(crate) fn cholesky_solve(matrix: impl Fn(usize, usize) -> f64, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     let mut lower = vec![vec![0.0; n]; n];
     for i in 0..n {

@@ -9,6 +9,7 @@ pub mod replace;
 pub mod steps;
 
 pub mod approximate;
+pub mod candidates;
 pub mod choose_degree;
 pub mod complete_squares;
 mod least_squares;
