@@ -1,1 +1,44 @@
-//! Multi-objective search over activations.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod objective;
+
+mod dominance;
+mod hypervolume;
+
+mod settings;
+mod state;
+mod variation;
+
+mod evolution;
+
+mod planner;
+mod sensitivity;
+
+mod network_objective;
+mod share;
+
+pub mod baselines;
+
+mod ablation;
+
+mod front;
+
+pub use ablation::{Ablation, Course};
+pub use dominance::{Limits, front};
+pub use error::SearchError;
+pub use evolution::search;
+pub use front::{
+    Activation, Alternative, Baseline, Data, FRONT_VERSION, Front, Point, Replacement, Tuned,
+};
+pub use hypervolume::{Reference, hypervolume};
+pub use network_objective::{Images, NetworkObjective, Screen};
+pub use objective::{Genome, Objective, Restricted, Score, check_genome};
+pub use planner::{Cost, CountBootstraps, Planner};
+pub use sensitivity::{Sensitivities, seeds};
+pub use settings::{Budget, Settings, Stop};
+pub use share::Share;
+pub use state::{Generation, Record, STATE_VERSION, State};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,406 @@
+//! The objective of a network: its accuracy on images that were held out, and its predicted seconds.
+//!
+//! The network runs in f32 with the alternatives in the place of its activations, without the noise of
+//! ciphertexts. Genomes judged together share the values of what they have in common from the image
+//! on. Judging has two stages: on the first images, and for those genomes that are not hopeless there,
+//! on all of them; which stage a genome reaches depends on it alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hecc_batch::{Batch, Elementwise, Network};
+use hecc_ir::nn::{Graph, Op, ValueId};
+use hecc_passes::replace::activations;
+use rayon::prelude::*;
+
+use crate::error::SearchError;
+use crate::objective::{Genome, Objective, Score, check_genome};
+use crate::planner::Planner;
+use crate::share::Share;
+
+/// Images computed between two looks at the flag that interrupts.
+const PART: usize = 64;
+/// Nats that one image adds at most: what is broken on a few images is not worse than what is broken
+/// on all of them.
+const MAX_NATS: f64 = 20.0;
+
+/// Images with what the network should say about them.
+#[derive(Clone, Debug)]
+pub struct Images {
+    images: Batch,
+    classes: Vec<usize>,
+    /// Logarithms of the teacher's probabilities, `[image][class]`.
+    teacher: Vec<f64>,
+    outputs: usize,
+}
+
+impl Images {
+    /// `teacher` is the exact network, or a better one of the same classes; without `labels` its class
+    /// is the right one.
+    ///
+    /// # Errors
+    /// [`SearchError::Images`]: none, not of the teacher's input shape, labels of another number or out
+    /// of range, or a teacher whose outputs are not finite on them.
+    pub fn new(
+        teacher: &Graph,
+        images: Batch,
+        labels: Option<&[usize]>,
+    ) -> Result<Self, SearchError> {
+        let refuse = |what: String| Err(SearchError::Images(what));
+        let network = Network::new(teacher)?;
+        if images.n == 0 {
+            return refuse("there are none".into());
+        }
+        if images.shape != network.input() {
+            return refuse(format!(
+                "they are {}, the network takes {}",
+                images.shape,
+                network.input()
+            ));
+        }
+        let outputs = network.output().elements();
+        let logits = network.forward(&images);
+        let mut teacher = Vec::with_capacity(images.n * outputs);
+        for i in 0..images.n {
+            match log_softmax(&logits.channels_first(i)) {
+                Some(row) => teacher.extend(row),
+                None => {
+                    return refuse(format!(
+                        "the exact network's outputs on image {i} are not finite; check the \
+                         preprocessing"
+                    ));
+                }
+            }
+        }
+        let classes = match labels {
+            None => (0..images.n)
+                .map(|i| class(&logits.channels_first(i)))
+                .collect(),
+            Some(labels) if labels.len() != images.n => {
+                return refuse(format!("{} labels for {} images", labels.len(), images.n));
+            }
+            Some(labels) => match labels.iter().position(|&label| label >= outputs) {
+                Some(i) => {
+                    return refuse(format!(
+                        "label {} of image {i}, the network has the classes 0 to {}",
+                        labels[i],
+                        outputs - 1
+                    ));
+                }
+                None => labels.to_vec(),
+            },
+        };
+        Ok(Self {
+            images,
+            classes,
+            teacher,
+            outputs,
+        })
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.images.n
+    }
+}
+
+/// When a genome is not worth judging on all images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Screen {
+    /// Images of the first stage.
+    pub images: usize,
+    /// A genome that has lost more accuracy than this on them, against the exact network on the same
+    /// images, keeps the score of the first stage. 0 to 1.
+    pub hopeless: f64,
+}
+
+/// Accuracy and seconds of a network's genomes.
+pub struct NetworkObjective<P> {
+    network: Network,
+    /// By [`Network::activations`].
+    choices: Arc<Vec<Vec<Elementwise>>>,
+    /// For every activation of the network its gene.
+    genes: Vec<usize>,
+    sizes: Vec<usize>,
+    planner: P,
+    images: Images,
+    screen: Option<Screen>,
+    /// Images of the first stage that the exact network gets right.
+    exact: Tally,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// Counts on some images.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Tally {
+    images: usize,
+    correct: usize,
+    nats: f64,
+}
+
+impl Tally {
+    fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images.max(1) as f64
+    }
+}
+
+impl<P: Planner> NetworkObjective<P> {
+    /// `candidates[i]` are the alternatives of activation i of `graph`, in the order of
+    /// [`activations`]; `planner` knows the same.
+    ///
+    /// # Errors
+    /// Alternatives that do not fit the graph, or images that do not.
+    pub fn new(
+        graph: &Graph,
+        candidates: &[Vec<Op>],
+        planner: P,
+        images: Images,
+        screen: Option<Screen>,
+    ) -> Result<Self, SearchError> {
+        let network = Network::new(graph)?;
+        let order: Vec<ValueId> = activations(graph);
+        if order.len() != candidates.len() {
+            return Err(SearchError::Genome {
+                genome: format!("{} lists of alternatives", candidates.len()),
+                what: format!("the network has {} activations", order.len()),
+            });
+        }
+        if images.images.shape != network.input() || images.outputs != network.output().elements() {
+            return Err(SearchError::Images(format!(
+                "they are {} with {} classes, the network takes {} to {} classes",
+                images.images.shape,
+                images.outputs,
+                network.input(),
+                network.output().elements()
+            )));
+        }
+        let gene = |id: &ValueId| order.iter().position(|other| other == id);
+        let genes: Vec<usize> = network.activations().iter().filter_map(gene).collect();
+        let choices = genes
+            .iter()
+            .map(|&gene| {
+                let shape = graph.nodes[order[gene]].shape;
+                let ops = candidates[gene].iter();
+                ops.map(|op| Elementwise::new(op, shape)).collect()
+            })
+            .collect::<Result<Vec<Vec<_>>, _>>()?;
+        let mut objective = Self {
+            network,
+            choices: Arc::new(choices),
+            genes,
+            sizes: candidates.iter().map(Vec::len).collect(),
+            planner,
+            images,
+            screen,
+            exact: Tally::default(),
+            interrupted: Arc::default(),
+        };
+        objective.judge_exact();
+        Ok(objective)
+    }
+
+    /// The same on other images, all of which every genome is judged on.
+    ///
+    /// # Errors
+    /// Images of another network.
+    pub fn on(&self, images: Images) -> Result<NetworkObjective<&P>, SearchError> {
+        if images.images.shape != self.images.images.shape || images.outputs != self.images.outputs
+        {
+            return Err(SearchError::Images(format!(
+                "they are {}, the network takes {}",
+                images.images.shape, self.images.images.shape
+            )));
+        }
+        let mut objective = NetworkObjective {
+            network: self.network.clone(),
+            choices: self.choices.clone(),
+            genes: self.genes.clone(),
+            sizes: self.sizes.clone(),
+            planner: &self.planner,
+            images,
+            screen: None,
+            exact: Tally::default(),
+            interrupted: self.interrupted.clone(),
+        };
+        objective.judge_exact();
+        Ok(objective)
+    }
+
+    /// The same with costs by another planner.
+    pub fn priced<Q: Planner>(&self, planner: Q) -> NetworkObjective<Q> {
+        NetworkObjective {
+            network: self.network.clone(),
+            choices: self.choices.clone(),
+            genes: self.genes.clone(),
+            sizes: self.sizes.clone(),
+            planner,
+            images: self.images.clone(),
+            screen: self.screen,
+            exact: self.exact,
+            interrupted: self.interrupted.clone(),
+        }
+    }
+
+    /// Set it to end a running evaluation with [`SearchError::Interrupted`].
+    pub fn interrupted(&self) -> &Arc<AtomicBool> {
+        &self.interrupted
+    }
+
+    /// What knows the costs.
+    pub fn planner(&self) -> &P {
+        &self.planner
+    }
+
+    /// How many of the images the exact network classifies as it should.
+    pub fn exact_share(&self) -> Share {
+        Share {
+            correct: self.judge_graph(self.images.count()).correct,
+            images: self.images.count(),
+        }
+    }
+
+    /// How many of all images every genome classifies as it should, whether it can be run or not.
+    ///
+    /// # Errors
+    /// [`SearchError::Genome`], [`SearchError::Interrupted`].
+    pub fn shares(&self, genomes: &[Genome]) -> Result<Vec<Share>, SearchError> {
+        let mut tallies = vec![Tally::default(); genomes.len()];
+        let all: Vec<usize> = (0..genomes.len()).collect();
+        self.judge(genomes, &all, 0..self.images.count(), &mut tallies)?;
+        let share = |t: &Tally| Share {
+            correct: t.correct,
+            images: t.images,
+        };
+        Ok(tallies.iter().map(share).collect())
+    }
+
+    fn judge_exact(&mut self) {
+        self.exact = self.judge_graph(self.first_stage());
+    }
+
+    fn first_stage(&self) -> usize {
+        let count = self.images.count();
+        self.screen.map_or(count, |s| s.images.clamp(1, count))
+    }
+
+    /// The network with its own activations on the first `count` images.
+    fn judge_graph(&self, count: usize) -> Tally {
+        let logits = self.network.forward(&self.images.images.slice(0..count));
+        let mut tally = Tally::default();
+        self.count_into(&mut tally, 0, &logits);
+        tally
+    }
+
+    /// Runs the genomes at `which` on a range of images, and adds to their tallies.
+    fn judge(
+        &self,
+        genomes: &[Genome],
+        which: &[usize],
+        range: std::ops::Range<usize>,
+        tallies: &mut [Tally],
+    ) -> Result<(), SearchError> {
+        for &i in which {
+            check_genome(&genomes[i], &self.sizes)?;
+        }
+        let ordered = |&i: &usize| -> Vec<usize> {
+            let gene = |&gene: &usize| usize::from(genomes[i][gene]);
+            self.genes.iter().map(gene).collect()
+        };
+        let ordered: Vec<Vec<usize>> = which.iter().map(ordered).collect();
+        if ordered.is_empty() {
+            return Ok(());
+        }
+        for start in range.clone().step_by(PART) {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Err(SearchError::Interrupted);
+            }
+            let images = self.images.images.slice(start..range.end.min(start + PART));
+            let mut each = |k: usize, logits: &Batch| {
+                self.count_into(&mut tallies[which[k]], start, logits);
+            };
+            self.network
+                .forward_all(&images, &self.choices, &ordered, &mut each);
+        }
+        Ok(())
+    }
+
+    /// Adds the outputs for images `start`.. to a tally.
+    fn count_into(&self, tally: &mut Tally, start: usize, logits: &Batch) {
+        for k in 0..logits.n {
+            let (image, outputs) = (start + k, self.images.outputs);
+            let teacher = &self.images.teacher[image * outputs..][..outputs];
+            let logits = &logits.channels_first(k);
+            tally.images += 1;
+            match log_softmax(logits) {
+                Some(student) => {
+                    let right = class(logits) == self.images.classes[image];
+                    tally.correct += usize::from(right);
+                    tally.nats += divergence(teacher, &student).min(MAX_NATS);
+                }
+                None => tally.nats += MAX_NATS,
+            }
+        }
+    }
+}
+
+impl<P: Planner> Objective for NetworkObjective<P> {
+    fn sizes(&self) -> Vec<usize> {
+        self.sizes.clone()
+    }
+
+    fn evaluate(&self, genomes: &[Genome]) -> Result<Vec<Option<Score>>, SearchError> {
+        genomes
+            .iter()
+            .try_for_each(|g| check_genome(g, &self.sizes))?;
+        let cost = |genome: &Genome| match self.interrupted.load(Ordering::Relaxed) {
+            true => Err(SearchError::Interrupted),
+            false => self.planner.predict(genome),
+        };
+        let costs: Vec<_> = genomes.par_iter().map(cost).collect::<Result<_, _>>()?;
+        let mut tallies = vec![Tally::default(); genomes.len()];
+        let runs: Vec<usize> = (0..genomes.len()).filter(|&i| costs[i].is_some()).collect();
+        let first = self.first_stage();
+        self.judge(genomes, &runs, 0..first, &mut tallies)?;
+        if let Some(screen) = self.screen {
+            let hopeful =
+                |i: &usize| tallies[*i].accuracy() >= self.exact.accuracy() - screen.hopeless;
+            let hopeful: Vec<usize> = runs.iter().copied().filter(hopeful).collect();
+            self.judge(genomes, &hopeful, first..self.images.count(), &mut tallies)?;
+        }
+        let score = |(cost, tally): (&Option<crate::Cost>, &Tally)| {
+            cost.map(|cost| Score {
+                accuracy: tally.accuracy(),
+                divergence: tally.nats / tally.images.max(1) as f64,
+                seconds: cost.seconds,
+                bootstraps: cost.bootstraps,
+            })
+        };
+        Ok(costs.iter().zip(&tallies).map(score).collect())
+    }
+}
+
+/// Position of the largest; the first of equals.
+fn class(logits: &[f32]) -> usize {
+    let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
+    (1..logits.len()).fold(0, better)
+}
+
+/// Logarithms of the probabilities; None unless all logits are finite.
+fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
+    if logits.iter().any(|l| !l.is_finite()) {
+        return None;
+    }
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shifted = || logits.iter().map(|l| f64::from(*l) - f64::from(largest));
+    let sum = shifted().map(f64::exp).sum::<f64>().ln();
+    Some(shifted().map(|l| l - sum).collect())
+}
+
+/// Kullback-Leibler divergence in nats, of logarithms of probabilities.
+fn divergence(teacher: &[f64], student: &[f64]) -> f64 {
+    let term = |(t, s): (&f64, &f64)| t.exp() * (t - s);
+    teacher.iter().zip(student).map(term).sum::<f64>().max(0.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! New genomes: Latin hypercube, tournament, crossover, mutation.
+//!
+//! Crossover and mutation are AutoFHE's [AB24] with the index of an alternative in the place of a
+//! degree; two moves are added that know of bootstraps: what counts for latency is less how dear one
+//! activation is than whether a stretch of cheap ones fits between two refreshments.
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::objective::Genome;
+
+/// `count` genomes of which, for every gene, the alternatives are met equally often [MBC79].
+pub(crate) fn latin_hypercube(rng: &mut ChaCha8Rng, sizes: &[usize], count: usize) -> Vec<Genome> {
+    let mut genomes = vec![Genome::with_capacity(sizes.len()); count];
+    for &size in sizes {
+        let mut strata: Vec<usize> = (0..count).collect();
+        strata.shuffle(rng);
+        for (genome, stratum) in genomes.iter_mut().zip(strata) {
+            let place = (stratum as f64 + rng.random::<f64>()) / count as f64;
+            genome.push(((place * size as f64) as usize).min(size - 1) as u8);
+        }
+    }
+    genomes
+}
+
+/// Genome with gene by gene the same alternative counted from the cheapest, as far as a gene goes:
+/// one for every index that some gene has.
+pub(crate) fn uniform(sizes: &[usize]) -> Vec<Genome> {
+    let most = sizes.iter().copied().max().unwrap_or(0);
+    let at = |index: usize| sizes.iter().map(move |&s| index.min(s - 1) as u8);
+    (0..most).map(|index| at(index).collect()).collect()
+}
+
+/// Any genome.
+pub(crate) fn random(rng: &mut ChaCha8Rng, sizes: &[usize]) -> Genome {
+    sizes.iter().map(|&size| below(rng, size) as u8).collect()
+}
+
+/// The best of three positions drawn from `0..count`, where `better` orders them.
+pub(crate) fn tournament(
+    rng: &mut ChaCha8Rng,
+    count: usize,
+    better: impl Fn(usize, usize) -> bool,
+) -> usize {
+    let mut best = below(rng, count);
+    for _ in 1..3 {
+        let other = below(rng, count);
+        if better(other, best) {
+            best = other;
+        }
+    }
+    best
+}
+
+/// Every gene from one parent or the other.
+pub(crate) fn crossover(rng: &mut ChaCha8Rng, a: &[u8], b: &[u8]) -> Genome {
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| if rng.random::<bool>() { a } else { b })
+        .collect()
+}
+
+/// Changes `genome` by one of three moves.
+pub(crate) fn mutate(rng: &mut ChaCha8Rng, sizes: &[usize], rate: f64, genome: &mut [u8]) {
+    let move_ = rng.random::<f64>();
+    if move_ < 0.7 {
+        points(rng, sizes, rate, genome);
+    } else if move_ < 0.85 {
+        exchange(rng, sizes, genome);
+    } else {
+        stretch(rng, sizes, genome);
+    }
+}
+
+/// Every gene with probability `rate`, and one in any case: down with probability 0.5, up with 0.3
+/// [AB24], by one or two alternatives; else to any.
+fn points(rng: &mut ChaCha8Rng, sizes: &[usize], rate: f64, genome: &mut [u8]) {
+    let certain = below(rng, genome.len());
+    for (place, (gene, &size)) in genome.iter_mut().zip(sizes).enumerate() {
+        if place != certain && rng.random::<f64>() >= rate {
+            continue;
+        }
+        let step = rng.random_range(1..=2u8);
+        let direction = rng.random::<f64>();
+        *gene = if direction < 0.5 {
+            gene.saturating_sub(step)
+        } else if direction < 0.8 {
+            gene.saturating_add(step).min((size - 1) as u8)
+        } else {
+            below(rng, size) as u8
+        };
+    }
+}
+
+/// One activation dearer, another cheaper: the precision goes where it is worth more.
+fn exchange(rng: &mut ChaCha8Rng, sizes: &[usize], genome: &mut [u8]) {
+    let (up, down) = (below(rng, genome.len()), below(rng, genome.len()));
+    let step = rng.random_range(1..=3u8);
+    genome[down] = genome[down].saturating_sub(step);
+    genome[up] = genome[up].saturating_add(step).min((sizes[up] - 1) as u8);
+}
+
+/// Two to four neighbours get the same alternative, mostly one of the cheaper half: a bootstrap
+/// between them may go.
+fn stretch(rng: &mut ChaCha8Rng, sizes: &[usize], genome: &mut [u8]) {
+    let start = below(rng, genome.len());
+    let length = rng.random_range(2..=4usize);
+    let cheaper = rng.random::<f64>() < 0.7;
+    let share = rng.random::<f64>() * if cheaper { 0.5 } else { 1.0 };
+    for (gene, &size) in genome.iter_mut().zip(sizes).skip(start).take(length) {
+        *gene = ((share * size as f64) as usize).min(size - 1) as u8;
+    }
+}
+
+/// Uniform in `0..n`, n at least 1; by u32, so that it is the same on every machine.
+fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    rng.random_range(0..n as u32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    const SIZES: [usize; 5] = [1, 2, 5, 12, 256];
+
+    fn rng() -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(3)
+    }
+
+    #[test]
+    fn a_latin_hypercube_meets_alternatives_equally_often() {
+        let genomes = latin_hypercube(&mut rng(), &[1, 2, 5, 12], 60);
+        for (gene, size) in [1usize, 2, 5, 12].into_iter().enumerate() {
+            for index in 0..size {
+                let met = genomes
+                    .iter()
+                    .filter(|g| usize::from(g[gene]) == index)
+                    .count();
+                assert_eq!(met, 60 / size, "gene {gene} index {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_move_stays_within_the_alternatives_and_reaches_them() {
+        let mut rng = rng();
+        let mut genome = vec![0u8; SIZES.len()];
+        let mut met = [[false; 256]; SIZES.len()];
+        for _ in 0..20_000 {
+            mutate(&mut rng, &SIZES, 0.3, &mut genome);
+            crate::objective::check_genome(&genome, &SIZES).unwrap();
+            for (met, &gene) in met.iter_mut().zip(&genome) {
+                met[usize::from(gene)] = true;
+            }
+        }
+        for (met, size) in met.iter().zip(SIZES) {
+            assert!(met[..size].iter().filter(|m| **m).count() > size * 9 / 10);
+        }
+        let uniform = uniform(&SIZES[..4]);
+        assert_eq!(uniform.len(), 12);
+        assert_eq!(uniform[3], [0, 1, 3, 3]);
+    }
+}
