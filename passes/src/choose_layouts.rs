@@ -30,6 +30,7 @@ use hecc_ir::layout::Layout;
 
 use crate::PassError;
 use crate::cost::{MapChoice, Prices};
+use crate::known::Known;
 use crate::layout_candidates::Candidate;
 use crate::steps::Steps;
 use descent::Descent;
@@ -73,8 +74,17 @@ pub struct Layouts {
 /// # Errors
 /// [`PassError::TooLarge`] for a tensor that is too large for any layout.
 pub fn choose_layouts(steps: &Steps, request: &Request) -> Result<Layouts, PassError> {
-    let mut tables = Tables::new(steps, request)?;
-    let mut search = Descent::new(&mut tables, request);
+    choose_layouts_knowing(steps, request, &Known::default())
+}
+
+/// [`choose_layouts`] with what is known of the maps.
+pub(crate) fn choose_layouts_knowing(
+    steps: &Steps,
+    request: &Request,
+    known: &Known,
+) -> Result<Layouts, PassError> {
+    let tables = Tables::new(steps, request, known)?;
+    let search = Descent::new(&tables, request);
     let mut starts = vec![search.along_the_tree(false), search.along_the_tree(true)];
     for (last, twisted) in [(false, false), (false, true), (true, false), (true, true)] {
         starts.push(search.uniform(last, twisted));

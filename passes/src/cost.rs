@@ -1,14 +1,13 @@
 //! What a linear map costs, for comparing layouts, giant steps and ways to cut chains.
 
-use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+use std::collections::BTreeSet;
 
 use hecc_ir::costs::{CostTable, MapCounts, MapPrices};
 use hecc_ir::layout::Layout;
 use hecc_ir::linear::{MAX_VALUES, MAX_VISITED, Place};
 use hecc_ir::params::Parameters;
 
-use crate::relation::{self, Distances, Relation};
+use crate::relation::{self, Distances};
 
 /// Degree of the activation that a bootstrap is priced with.
 const TYPICAL_DEGREE: usize = 15;
@@ -97,105 +96,115 @@ pub struct MapChoice {
     pub cost: f64,
 }
 
-/// Counts maps, and remembers the distances between layouts, which candidates that differ in copies
-/// and twist share.
-#[derive(Default)]
-pub struct Counter {
-    /// By number of the relation, input and output.
-    distances: HashMap<(usize, Layout, Layout), Rc<Vec<Distances>>>,
+/// All ways to compute one map, whatever they cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapOptions {
+    /// Every copy by itself, by giant step.
+    plain: Vec<MapChoice>,
+    /// The copies share the terms of the sum; empty where they cannot.
+    shared: Vec<MapChoice>,
 }
 
-impl Counter {
-    /// The cheaper of computing every copy by itself and sharing the sum between the copies. The
-    /// relation comes with a number of its own.
-    pub fn cheapest_map(
-        &mut self,
-        (number, relation): (usize, &Relation),
-        input: &Layout,
-        output: &Layout,
-        prices: &Prices,
-    ) -> MapChoice {
-        let key = (number, relation::single(input), relation::single(output));
-        let distances = self
-            .distances
-            .entry(key)
-            .or_insert_with_key(|(_, from, to)| Rc::new(relation.distances(from, to)));
-        let (distances, entries) = (Rc::clone(distances), relation.entries());
-        choose_fold(&distances, entries, [input, output], prices)
-    }
-}
-
-/// The cheaper of computing every copy by itself and sharing the sum between the copies.
-fn choose_fold(
-    distances: &[Distances],
-    entries: usize,
-    [input, output]: [&Layout; 2],
-    prices: &Prices,
-) -> MapChoice {
-    let folds = output.copies.trailing_zeros() as usize;
-    let steps = giant_steps(input, output);
-    let choose = |fold: bool| {
-        let places = relation::places(distances, input, output, fold);
-        let mut choice = choose_giant(&places, [input, output], &steps, prices);
-        choice.fold = fold;
-        choice.folds = if fold { folds } else { 0 };
-        choice.cost += prices.map.fold * choice.folds as f64;
-        let visited = entries.saturating_mul(output.copies);
-        if visited > MAX_VISITED || places.len().saturating_mul(input.slots) > MAX_VALUES {
-            choice.cost = f64::INFINITY;
+impl MapOptions {
+    /// The options of a map whose distances are `distances`, of a relation with so many entries.
+    pub fn new(distances: &[Distances], entries: usize, [input, output]: [&Layout; 2]) -> Self {
+        let steps = giant_steps(input, output);
+        let options = |fold: bool| {
+            let places = relation::places(distances, input, output, fold);
+            let visited = entries.saturating_mul(output.copies);
+            let too_large =
+                visited > MAX_VISITED || places.len().saturating_mul(input.slots) > MAX_VALUES;
+            let folds = if fold {
+                output.copies.trailing_zeros() as usize
+            } else {
+                0
+            };
+            let start = MapChoice {
+                fold,
+                giant: 0,
+                diagonals: places.len(),
+                babies: 0,
+                giants: 0,
+                folds,
+                inputs: input.parts,
+                outputs: output.parts,
+                cost: if too_large { f64::INFINITY } else { 0.0 },
+            };
+            by_giant_step(&places, start, [input, output], &steps)
+        };
+        let shares = output.copies > 1 && output.twist == 0;
+        Self {
+            plain: options(false),
+            shared: if shares { options(true) } else { Vec::new() },
         }
-        choice
-    };
-    let plain = choose(false);
-    if folds == 0 || output.twist != 0 {
-        return plain;
     }
-    let shared = choose(true);
-    if shared.cost < plain.cost {
-        shared
-    } else {
-        plain
+
+    /// The cheaper of computing every copy by itself and sharing the sum between the copies.
+    pub fn cheapest(&self, prices: &Prices) -> MapChoice {
+        let best = |options: &[MapChoice]| -> Option<MapChoice> {
+            let mut best: Option<MapChoice> = None;
+            for option in options {
+                let cost = prices.map.seconds(&option.counts());
+                if best.is_none_or(|b| cost < b.cost) {
+                    best = Some(MapChoice { cost, ..*option });
+                }
+            }
+            // Infinite for all options alike: the map is too large.
+            let most = options.first().map_or(0.0, |option| option.cost);
+            best.map(|b| MapChoice {
+                cost: b.cost.max(most),
+                ..b
+            })
+        };
+        let plain = best(&self.plain).expect("there is a giant step");
+        match best(&self.shared) {
+            Some(shared) if shared.cost < plain.cost => shared,
+            Some(_) | None => plain,
+        }
     }
 }
 
-/// The cheapest giant step for diagonals at `places`.
-fn choose_giant(
+impl MapChoice {
+    /// What a cost table prices.
+    pub fn counts(&self) -> MapCounts {
+        MapCounts {
+            diagonals: self.diagonals,
+            babies: self.babies,
+            giants: self.giants,
+            folds: self.folds,
+            inputs: self.inputs,
+            outputs: self.outputs,
+        }
+    }
+}
+
+/// `start` with the rotations that each giant step asks for. A step that takes no fewer rotations of
+/// either kind than a smaller one is left out.
+fn by_giant_step(
     places: &[Place],
+    start: MapChoice,
     [input, output]: [&Layout; 2],
     steps: &[usize],
-    prices: &Prices,
-) -> MapChoice {
+) -> Vec<MapChoice> {
     let slots = input.slots;
-    let mut best: Option<MapChoice> = None;
+    let mut options: Vec<MapChoice> = Vec::new();
     let mut seen = vec![false; slots * input.parts.max(output.parts)];
     for &giant in steps {
         let babies = distinct(&mut seen, places, |p| (p.input * slots, p.offset % giant));
         let giants = distinct(&mut seen, places, |p| {
             (p.output * slots, p.offset - p.offset % giant)
         });
-        let cost = prices.map.seconds(&MapCounts {
-            diagonals: places.len(),
-            babies,
-            giants,
-            folds: 0,
-            inputs: input.parts,
-            outputs: output.parts,
-        });
-        if best.is_none_or(|b| cost < b.cost) {
-            best = Some(MapChoice {
-                fold: false,
+        let worse = |o: &MapChoice| o.babies <= babies && o.giants <= giants;
+        if !options.iter().any(worse) {
+            options.push(MapChoice {
                 giant,
-                diagonals: places.len(),
                 babies,
                 giants,
-                folds: 0,
-                inputs: input.parts,
-                outputs: output.parts,
-                cost,
+                ..start
             });
         }
     }
-    best.expect("there is a giant step")
+    options
 }
 
 /// Giant steps worth trying: powers of two, and on other grids the multiples of rows, columns and

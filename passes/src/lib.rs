@@ -5,6 +5,8 @@ pub mod pipeline;
 
 mod algebra;
 pub mod fold_linear;
+mod geometry;
+mod known;
 pub mod replace;
 pub mod steps;
 
@@ -21,10 +23,14 @@ pub mod choose_layouts;
 pub mod cost;
 mod layout_candidates;
 pub mod lower_to_slots;
+mod rates;
 pub mod relation;
 
 pub mod place;
 pub mod placement;
+
+mod explore;
+pub mod latency;
 
 pub mod report;
 

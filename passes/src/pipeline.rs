@@ -4,21 +4,20 @@
 use std::collections::BTreeMap;
 
 use hecc_ir::calibration::{ActivationStatistics, Calibration};
-use hecc_ir::costs::{CostTable, MapCounts};
+use hecc_ir::costs::CostTable;
 use hecc_ir::function::Approximation;
 use hecc_ir::params::Parameters;
 use hecc_ir::program::Program;
-use hecc_ir::slots;
 
-use crate::approximate::{self, Choice, IDENTITY_DEGREE, Ways, alternatives};
+use crate::approximate::{self, Choice, Ways, alternatives};
 use crate::choose_degree::choose_degree;
-use crate::choose_layouts::{Layouts, Request, choose_layouts};
-use crate::choose_parameters::{self, Constraints, RINGS, twist_granularity};
+use crate::choose_parameters::{self, Constraints};
 use crate::complete_squares::complete_squares;
-use crate::cost::Prices;
+use crate::explore::{Candidate, Catalogue, Explored, Explorer, Network, Packed, Wanted};
 use crate::fold_linear::Folded;
-use crate::lower_to_slots::{Units, lower_to_slots};
-use crate::place::{Mode, Placed, emit_program, levelled_depth, place};
+use crate::known::Known;
+use crate::lower_to_slots::Units;
+use crate::place::{Mode, emit_program, place_at, problem};
 use crate::report::{self, CandidateReport, Report};
 use crate::steps::{HubKind, Steps};
 use crate::{PassError, report::Comparison};
@@ -75,29 +74,6 @@ pub struct Lowered {
     pub report: Report,
 }
 
-/// The network before anything depends on a ring.
-struct Network<'a> {
-    steps: Steps,
-    ways: Vec<Vec<Approximation>>,
-    units: Units,
-    options: &'a Options,
-}
-
-/// The network in the slots of one ring.
-struct Packed {
-    layouts: Layouts,
-    graph: slots::Graph,
-    counts: Vec<MapCounts>,
-}
-
-/// A parameter set with the network placed on it.
-struct Candidate {
-    /// Index into the packings.
-    packed: usize,
-    parameters: Parameters,
-    placed: Placed,
-}
-
 /// Runs all passes on a folded graph. Candidates are offered to `accept` in the order of their
 /// predicted seconds; the first it does not refuse is the result. `dumps` gets name and text of
 /// every stage.
@@ -125,8 +101,19 @@ pub fn lower<T>(
             "2_approximate",
             &report::dump_ways(&network.steps, &network.ways),
         );
-        let (packings, mut candidates, refused) = candidates(&network)?;
-        let comparison = compare(&network, &packings, &candidates);
+        let explorer = Explorer {
+            catalogue: &Catalogue::new(&options.constraints, &options.costs),
+            known: &Known::default(),
+            mode: options.mode,
+            wanted: Wanted::All,
+        };
+        let Explored {
+            packings,
+            mut candidates,
+            refused,
+            ..
+        } = explorer.explore(&network)?;
+        let comparison = compare(&packings, &candidates);
         candidates.sort_by(|a, b| a.placed.seconds().total_cmp(&b.placed.seconds()));
         let table: Vec<CandidateReport> = candidates
             .iter()
@@ -136,9 +123,9 @@ pub fn lower<T>(
         let mut reasons = refused;
         for candidate in &candidates {
             let packed = &packings[candidate.packed];
-            let program = emit_program(&packed.graph, &candidate.placed, &candidate.parameters);
+            let program = emit_program(&packed.graph, &candidate.placed, candidate.parameters());
             program
-                .verify(&candidate.parameters)
+                .verify(candidate.parameters())
                 .map_err(|e| PassError::Verify {
                     pass: "place",
                     what: e.to_string(),
@@ -158,7 +145,7 @@ pub fn lower<T>(
             );
             let lowered = Lowered {
                 program,
-                parameters: candidate.parameters.clone(),
+                parameters: candidate.parameters().clone(),
                 report,
             };
             match accept(lowered) {
@@ -180,11 +167,11 @@ pub fn lower<T>(
 }
 
 /// Activations approximated, units chosen.
-fn network<'a>(
+fn network(
     folded: &Folded,
     calibration: &Calibration,
-    options: &'a Options,
-) -> Result<(Network<'a>, usize), PassError> {
+    options: &Options,
+) -> Result<(Network, usize), PassError> {
     let mut steps = Steps::read(&folded.graph)?;
     let found = |name: &str| statistics(calibration, folded, name);
     let squares = complete_squares(&mut steps, options.margin, found)?;
@@ -213,18 +200,13 @@ fn network<'a>(
         })
         .collect::<Result<_, _>>()?;
     let units = units(&steps, &ways, calibration, options.margin)?;
-    let network = Network {
-        steps,
-        ways,
-        units,
-        options,
-    };
+    let network = Network { steps, ways, units };
     Ok((network, degree))
 }
 
 /// Degree of fused polynomials where every activation is one already: on the share of the half circle
 /// that they fill, a quadratic then has an error of 2^-12, as much as noise makes.
-const EXACT_DEGREE: usize = 7;
+pub(crate) const EXACT_DEGREE: usize = 7;
 
 /// The calibration's entry for an activation, under its canonical name or its ONNX one.
 fn statistics<'a>(
@@ -280,9 +262,19 @@ fn units(
             ))),
         }
     };
+    let mut sums: Vec<f64> = (0..steps.sums.len()).map(unit).collect::<Result<_, _>>()?;
+    // What an activation or a product reads as it is has the reader's unit, or it would have to be scaled.
+    for sum in 0..sums.len() {
+        if let Some(earlier) = steps.same_as(sum) {
+            match ranges.contains_key(&sum) {
+                true => sums[earlier] = sums[sum],
+                false => sums[sum] = sums[earlier],
+            }
+        }
+    }
     Ok(Units {
         input: 1.0,
-        sums: (0..steps.sums.len()).map(unit).collect::<Result<_, _>>()?,
+        sums,
         activations: ways
             .iter()
             .map(|ways| approximate::result_unit(ways))
@@ -290,177 +282,15 @@ fn units(
     })
 }
 
-type Search = (Vec<Packed>, Vec<Candidate>, Vec<String>);
-
-/// The network placed on every parameter set that could serve it.
-fn candidates(network: &Network) -> Result<Search, PassError> {
-    let constraints = &network.options.constraints;
-    let rings: Vec<u32> = constraints.ring.map_or(RINGS.to_vec(), |ring| vec![ring]);
-    let fused = network.ways.iter().flatten().filter_map(fused_degree).max();
-    // Plain bootstraps at least.
-    let degree = fused.unwrap_or(IDENTITY_DEGREE);
-    let mut search: Search = Default::default();
-    for &log_n in &rings {
-        let found = choose_parameters::with_bootstrap(log_n, degree, constraints);
-        search.2.extend(found.refused);
-        if let Some(first) = found.sets.first() {
-            let packed = pack(network, log_n, true, first)?;
-            add(network, packed, found.sets, &mut search);
-        }
-        let Some(levels) = steps_depth(network) else {
-            continue;
-        };
-        let found = choose_parameters::without_bootstrap(log_n, levels, constraints);
-        search.2.extend(found.refused);
-        if let Some(first) = found.sets.first() {
-            let packed = pack(network, log_n, false, first)?;
-            // Changes of layout take levels of their own.
-            let sets = match levelled_depth(&packed.graph) {
-                Some(more) if more > levels => {
-                    let found = choose_parameters::without_bootstrap(log_n, more, constraints);
-                    search.2.extend(found.refused);
-                    found.sets
-                }
-                _ => found.sets,
-            };
-            add(network, packed, sets, &mut search);
-        }
-    }
-    // A set with a bootstrap that nobody uses is a set without one, of another precision.
-    let candidates = &mut search.1;
-    if candidates.iter().any(|c| c.parameters.bootstrap.is_none()) {
-        candidates.retain(|c| c.parameters.bootstrap.is_none() || c.placed.bootstraps > 0);
-    }
-    Ok(search)
-}
-
-fn fused_degree(way: &Approximation) -> Option<usize> {
-    match way {
-        Approximation::Fused { coefficients, .. } => Some(coefficients.len() - 1),
-        Approximation::Levelled { .. } | Approximation::Square { .. } => None,
-    }
-}
-
-/// Places the packed network on `sets`; what does not fit is refused.
-fn add(network: &Network, packed: Packed, sets: Vec<Parameters>, search: &mut Search) {
-    let (packings, candidates, refused) = search;
-    for parameters in sets {
-        let costs = &network.options.costs;
-        match place(
-            &packed.graph,
-            &packed.counts,
-            &parameters,
-            costs,
-            network.options.mode,
-        ) {
-            Ok(placed) => candidates.push(Candidate {
-                packed: packings.len(),
-                parameters,
-                placed,
-            }),
-            Err(e) => refused.push(format!(
-                "the ring 2^{} with {} levels: {e}",
-                parameters.log_n,
-                parameters.top()
-            )),
-        }
-    }
-    packings.push(packed);
-}
-
-/// Layouts in the ring 2^log_n, with prices of the linear maps as `parameters` have them.
-fn pack(
-    network: &Network,
-    log_n: u32,
-    bootstrap: bool,
-    parameters: &Parameters,
-) -> Result<Packed, PassError> {
-    let mut fused = vec![false; network.steps.hubs.len()];
-    for ((hub, _, _), ways) in network.steps.activations().zip(&network.ways) {
-        // A twist leaves only the fused way: it is for activations that prefer that.
-        fused[hub] = bootstrap && ways.first().and_then(fused_degree).is_some();
-    }
-    let level = match parameters.activation_in() {
-        Some(enter) => enter + 1,
-        None => parameters.top().div_ceil(2),
-    };
-    let prices = Prices::new(&network.options.costs, parameters, level);
-    let request = Request {
-        slots: 1 << (log_n - 1),
-        granularity: twist_granularity(log_n, bootstrap),
-        fused: &fused,
-        prices: &prices,
-    };
-    let layouts = choose_layouts(&network.steps, &request)?;
-    let graph = lower_to_slots(&network.steps, &layouts, &network.units, &network.ways);
-    graph.verify().map_err(|e| PassError::Verify {
-        pass: "lower_to_slots",
-        what: e.to_string(),
-    })?;
-    let counts = layouts
-        .maps
-        .iter()
-        .flatten()
-        .flatten()
-        .map(|map| MapCounts {
-            diagonals: map.diagonals,
-            babies: map.babies,
-            giants: map.giants,
-            folds: map.folds,
-            inputs: map.inputs,
-            outputs: map.outputs,
-        })
-        .collect();
-    Ok(Packed {
-        layouts,
-        graph,
-        counts,
-    })
-}
-
-/// Levels from input to output without bootstraps or changes of layout; None when an activation
-/// has no levelled way.
-fn steps_depth(network: &Network) -> Option<usize> {
-    let steps = &network.steps;
-    let mut hubs: Vec<usize> = Vec::with_capacity(steps.hubs.len());
-    let mut activations = network.ways.iter();
-    for hub in &steps.hubs {
-        let below = hub
-            .kind
-            .sums()
-            .flat_map(|sum| &steps.sums[sum].addends)
-            .map(|a| hubs[a.source] + usize::from(!a.stages.is_empty()))
-            .max();
-        let own = match &hub.kind {
-            HubKind::Input | HubKind::Sum { .. } => 0,
-            HubKind::Mul { .. } => 1,
-            HubKind::Activation { .. } => activations
-                .next()?
-                .iter()
-                .filter_map(crate::place::depth_of)
-                .min()?,
-        };
-        hubs.push(below.unwrap_or(0) + own);
-    }
-    hubs.last().copied()
-}
-
 /// Predicted seconds of the baselines, each on its own best parameter set.
-fn compare(network: &Network, packings: &[Packed], candidates: &[Candidate]) -> Comparison {
+fn compare(packings: &[Packed], candidates: &[Candidate]) -> Comparison {
     let best = |mode: Mode| {
         candidates
             .iter()
             .filter_map(|candidate| {
                 let packed = &packings[candidate.packed];
-                let costs = &network.options.costs;
-                place(
-                    &packed.graph,
-                    &packed.counts,
-                    &candidate.parameters,
-                    costs,
-                    mode,
-                )
-                .ok()
+                let problem = problem(&packed.graph, &packed.counts, &candidate.rates);
+                place_at(&packed.graph, &problem, &candidate.rates, mode).ok()
             })
             .map(|placed| placed.seconds())
             .min_by(f64::total_cmp)
@@ -477,7 +307,7 @@ fn compare(network: &Network, packings: &[Packed], candidates: &[Candidate]) -> 
 
 impl CandidateReport {
     fn of_candidate(candidate: &Candidate) -> Self {
-        let (p, placed) = (&candidate.parameters, &candidate.placed);
+        let (p, placed) = (candidate.parameters(), &candidate.placed);
         Self {
             log_n: p.log_n,
             levels: p.top(),

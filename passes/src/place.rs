@@ -26,8 +26,9 @@ mod emit;
 mod scales;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use hecc_ir::costs::{CostTable, MapCounts, MapPrices};
+use hecc_ir::costs::{CostTable, MapCounts};
 use hecc_ir::function::Approximation;
 use hecc_ir::params::{Parameters, depth};
 use hecc_ir::slots::{Graph, Node, Op};
@@ -35,6 +36,7 @@ use hecc_ir::slots::{Graph, Node, Op};
 use crate::PassError;
 use crate::approximate::{IDENTITY_DEGREE, IDENTITY_RHO};
 use crate::placement::{self, Choice, Placement, Problem, Refresh, Way};
+use crate::rates::Rates;
 
 pub use emit::emit_program;
 use scales::Scales;
@@ -87,36 +89,42 @@ pub fn place(
     costs: &CostTable,
     mode: Mode,
 ) -> Result<Placed, PassError> {
-    let scales = Scales::of(graph);
-    let problem = problem(graph, counts, parameters, costs, &scales);
+    let rates = Rates::new(parameters.clone(), &Arc::new(costs.clone()));
+    place_at(graph, &problem(graph, counts, &rates), &rates, mode)
+}
+
+/// [`place`], where the problem is at hand.
+pub(crate) fn place_at(
+    graph: &Graph,
+    problem: &Problem,
+    rates: &Rates,
+    mode: Mode,
+) -> Result<Placed, PassError> {
     let solve = |problem: &Problem| match mode {
         Mode::Exact => placement::exact(problem),
         Mode::Greedy => placement::greedy(problem),
         Mode::Always => placement::before_every_activation(problem),
     };
-    let mut best = placed(graph, parameters, costs, solve(&problem)?);
+    let mut best = placed(graph, rates, solve(problem)?);
     // What is set up once is no part of the sum that the solvers minimise: without plain bootstraps,
     // or late ones, may be faster when it counts.
     if mode == Mode::Exact && best.setup > 0.0 {
-        let others = [
-            solve(&without_refresh(&problem)),
-            placement::greedy(&problem),
-        ];
+        let others = [solve(&without_refresh(problem)), placement::greedy(problem)];
         for other in others.into_iter().flatten() {
-            let other = placed(graph, parameters, costs, other);
+            let other = placed(graph, rates, other);
             if other.seconds() < best.seconds() {
                 best = other;
             }
         }
-        let bound = best.bound + forced_variants(graph) as f64 * costs.bootstrap_setup(parameters);
+        let bound = best.bound + forced_variants(graph) as f64 * rates.setup;
         best.bound = bound.min(best.seconds());
     }
-    placement::validate(&problem, &best.placement)?;
+    placement::validate(problem, &best.placement)?;
     Ok(best)
 }
 
 /// Variants of the bootstrap that every placement sets up: those of activations that have no other way.
-fn forced_variants(graph: &Graph) -> usize {
+pub(crate) fn forced_variants(graph: &Graph) -> usize {
     let mut forced = BTreeSet::new();
     for node in &graph.nodes {
         if let Op::Activation { ways, .. } = &node.op {
@@ -154,12 +162,7 @@ fn without_refresh(problem: &Problem) -> Problem {
 }
 
 /// A placement with what it sets up.
-fn placed(
-    graph: &Graph,
-    parameters: &Parameters,
-    costs: &CostTable,
-    placement: Placement,
-) -> Placed {
+fn placed(graph: &Graph, rates: &Rates, placement: Placement) -> Placed {
     let mut variants = BTreeSet::new();
     let mut bootstraps = 0;
     for (value, choice) in placement.choices.iter().enumerate() {
@@ -175,7 +178,7 @@ fn placed(
     }
     let setup = match variants.len() {
         0 => 0.0,
-        n => n as f64 * costs.bootstrap_setup(parameters),
+        n => n as f64 * rates.setup,
     };
     Placed {
         bound: placement.bound,
@@ -231,17 +234,11 @@ fn degree(series: &[f64]) -> usize {
     series.iter().rposition(|&c| c != 0.0).unwrap_or(0)
 }
 
-fn problem(
-    graph: &Graph,
-    counts: &[MapCounts],
-    parameters: &Parameters,
-    costs: &CostTable,
-    scales: &Scales,
-) -> Problem {
+/// What is to be placed: the graph at the prices of a parameter set.
+pub(crate) fn problem(graph: &Graph, counts: &[MapCounts], rates: &Rates) -> Problem {
+    let scales = Scales::of(graph);
+    let parameters = &rates.parameters;
     let (top, products) = (parameters.top(), parameters.levelled_top());
-    let map_prices: Vec<MapPrices> = (0..=top)
-        .map(|level| costs.map_prices(parameters, level))
-        .collect();
     let enter = parameters.activation_in();
     let nodes = graph.nodes.iter().enumerate().map(|(value, node)| {
         let parts = node.layout.parts as f64;
@@ -257,8 +254,8 @@ fn problem(
                 depth,
                 seconds: (depth..=products)
                     .map(|l| {
-                        let mend = (depth - 1) as f64 * costs.mul_const(parameters, l - depth + 1);
-                        parts * (costs.mul(parameters, l) + mend)
+                        let mend = (depth - 1) as f64 * rates.mul_const[l - depth + 1];
+                        parts * (rates.mul[l] + mend)
                     })
                     .collect(),
             },
@@ -269,14 +266,12 @@ fn problem(
                 seconds: vec![0.0; top + 1],
             }],
             Op::Linear { map, .. } => {
-                vec![one_level(top, &|l| map_prices[l].seconds(&counts[*map]))]
+                vec![one_level(top, &|l| rates.maps[l].seconds(&counts[*map]))]
             }
-            Op::Scale { .. } => vec![one_level(top, &|l| parts * costs.mul_const(parameters, l))],
+            Op::Scale { .. } => vec![one_level(top, &|l| parts * rates.mul_const[l])],
             Op::Add { .. } => vec![Way::Levelled {
                 depth: 0,
-                seconds: (0..=top)
-                    .map(|l| parts * costs.add(parameters, l))
-                    .collect(),
+                seconds: (0..=top).map(|l| parts * rates.add[l]).collect(),
             }],
             Op::Mul { .. } => vec![multiplied(1 + usize::from(mended))],
             Op::Activation { x, ways } => {
@@ -286,7 +281,7 @@ fn problem(
                         Approximation::Fused { coefficients, .. } => fused(
                             enter,
                             parameters.activation_out(degree(coefficients)),
-                            parts * costs.bootstrap(parameters, degree(coefficients)),
+                            parts * rates.bootstrap(degree(coefficients)),
                         ),
                         _ if turned => never(),
                         Approximation::Square { .. } => multiplied(1 + usize::from(mended)),
@@ -294,7 +289,7 @@ fn problem(
                             polynomials,
                             times_x,
                             ..
-                        } => series(parameters, costs, polynomials, *times_x, parts),
+                        } => series(rates, polynomials, *times_x, parts),
                     })
                     .collect()
             }
@@ -304,7 +299,7 @@ fn problem(
         let refresh = match (enter, leave) {
             (Some(enter), Some(leave)) if refreshable => Some(Refresh {
                 enter,
-                seconds: vec![parts * costs.bootstrap(parameters, IDENTITY_DEGREE); leave + 1],
+                seconds: vec![parts * rates.bootstrap(IDENTITY_DEGREE); leave + 1],
             }),
             _ => None,
         };
@@ -342,31 +337,19 @@ fn fused(enter: Option<usize>, leave: Option<usize>, seconds: f64) -> Way {
 }
 
 /// A composition of series, then perhaps a product.
-fn series(
-    parameters: &Parameters,
-    costs: &CostTable,
-    polynomials: &[Vec<f64>],
-    times_x: bool,
-    parts: f64,
-) -> Way {
+fn series(rates: &Rates, polynomials: &[Vec<f64>], times_x: bool, parts: f64) -> Way {
     let depths: Vec<usize> = polynomials.iter().map(|p| depth(degree(p))).collect();
     let total = depths.iter().sum::<usize>() + usize::from(times_x);
     let price = |operand: usize| {
         let mut level = operand;
         let mut seconds = 0.0;
         for (p, d) in polynomials.iter().zip(&depths) {
-            seconds += costs.polynomial(parameters, level, degree(p));
+            seconds += rates.polynomial(level, degree(p));
             level -= d;
         }
-        parts
-            * (seconds
-                + if times_x {
-                    costs.mul(parameters, level)
-                } else {
-                    0.0
-                })
+        parts * (seconds + if times_x { rates.mul[level] } else { 0.0 })
     };
-    match parameters.levelled_top() {
+    match rates.parameters.levelled_top() {
         top if top < total => never(),
         top => Way::Levelled {
             depth: total,

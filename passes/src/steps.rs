@@ -14,6 +14,7 @@ use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
 
 use crate::PassError;
 use crate::cost::Prices;
+use crate::known::Known;
 
 /// A chain of linear operators on one hub.
 #[derive(Clone, Debug)]
@@ -102,8 +103,14 @@ impl Steps {
     /// # Errors
     /// [`PassError::NotNormal`] for a graph that `fold_linear` did not make.
     pub fn read(graph: &Graph) -> Result<Self, PassError> {
+        Self::read_knowing(graph, &Known::default())
+    }
+
+    /// [`Steps::read`] with what is known of the maps.
+    pub(crate) fn read_knowing(graph: &Graph, known: &Known) -> Result<Self, PassError> {
         let mut reader = Reader {
             graph,
+            known,
             prices: Prices::reference(),
             hub_of: BTreeMap::new(),
             steps: Self {
@@ -115,6 +122,38 @@ impl Steps {
             reader.node(id)?;
         }
         Ok(reader.steps)
+    }
+
+    /// The same hubs and sums, with nothing on the way from one to the other.
+    pub(crate) fn without_operators(&self) -> Self {
+        let addend = |addend: &Addend| Addend {
+            source: addend.source,
+            stages: Vec::new(),
+            name: addend.name.clone(),
+        };
+        let sums = self.sums.iter().map(|sum| Sum {
+            name: sum.name.clone(),
+            shape: sum.shape,
+            addends: sum.addends.iter().map(addend).collect(),
+        });
+        Self {
+            hubs: self.hubs.clone(),
+            sums: sums.collect(),
+        }
+    }
+
+    /// The earlier sum that a sum is nothing but the value of.
+    pub(crate) fn same_as(&self, sum: usize) -> Option<usize> {
+        let [addend] = &self.sums[sum].addends[..] else {
+            return None;
+        };
+        match self.hubs[addend.source].kind {
+            HubKind::Sum { x } if addend.stages.is_empty() => Some(x),
+            HubKind::Sum { .. }
+            | HubKind::Input
+            | HubKind::Activation { .. }
+            | HubKind::Mul { .. } => None,
+        }
     }
 
     /// Activations in execution order: index of the hub, the hub, its function.
@@ -149,6 +188,7 @@ struct Stage {
 
 struct Reader<'a> {
     graph: &'a Graph,
+    known: &'a Known,
     prices: Prices,
     hub_of: BTreeMap<ValueId, usize>,
     steps: Steps,
@@ -235,7 +275,7 @@ impl Reader<'_> {
                 name: graph.nodes[at].name.clone(),
             });
         };
-        let cuts = cut::cuts(&stages, graph.nodes[at].shape, &self.prices);
+        let cuts = cut::cuts(&stages, graph.nodes[at].shape, &self.prices, self.known);
         let mut source = source;
         let mut rest = stages;
         for count in cuts {

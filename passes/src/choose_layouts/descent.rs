@@ -18,7 +18,7 @@ type Turn = (usize, usize);
 
 /// One search.
 pub struct Descent<'a> {
-    tables: &'a mut Tables,
+    tables: &'a Tables<'a>,
     prices: &'a Prices,
     fused: &'a [bool],
 }
@@ -59,7 +59,7 @@ impl Turns {
 }
 
 impl<'a> Descent<'a> {
-    pub fn new(tables: &'a mut Tables, request: &Request<'a>) -> Self {
+    pub fn new(tables: &'a Tables<'a>, request: &Request<'a>) -> Self {
         Self {
             tables,
             prices: request.prices,
@@ -80,7 +80,7 @@ impl<'a> Descent<'a> {
     /// The cheapest choice when every hub is read along one path only: by dynamic programming over the
     /// tree of main operands, once without the other edges, and once with these as the first round left
     /// them.
-    pub fn along_the_tree(&mut self, twisted: bool) -> Vec<usize> {
+    pub fn along_the_tree(&self, twisted: bool) -> Vec<usize> {
         let first = self.tree(None, twisted);
         let second = self.tree(Some(&first), twisted);
         match self.total(&second) < self.total(&first) {
@@ -89,7 +89,7 @@ impl<'a> Descent<'a> {
         }
     }
 
-    fn tree(&mut self, before: Option<&[usize]>, twisted: bool) -> Vec<usize> {
+    fn tree(&self, before: Option<&[usize]>, twisted: bool) -> Vec<usize> {
         let hubs = self.fused.len();
         let mut costs = self.tables.own.clone();
         for (hub, costs) in costs.iter_mut().enumerate() {
@@ -138,7 +138,7 @@ impl<'a> Descent<'a> {
     }
 
     /// Coordinate descent from `choice`: its total cost and the choice it ends in.
-    pub fn descend(&mut self, mut choice: Vec<usize>) -> (f64, Vec<usize>) {
+    pub fn descend(&self, mut choice: Vec<usize>) -> (f64, Vec<usize>) {
         for _ in 0..MAX_SWEEPS {
             let single = self.sweep(&mut choice);
             let group = self.turn_groups(&mut choice);
@@ -150,7 +150,7 @@ impl<'a> Descent<'a> {
     }
 
     /// Gives every hub in turn its best candidate; whether one changed.
-    fn sweep(&mut self, choice: &mut [usize]) -> bool {
+    fn sweep(&self, choice: &mut [usize]) -> bool {
         let mut changed = false;
         let mut turns = self.turns(choice);
         for hub in 0..choice.len() {
@@ -176,7 +176,7 @@ impl<'a> Descent<'a> {
 
     /// Twists, or untwists, all hubs of one plain layout at once: the first twist pays for a
     /// bootstrapper of its own, which no single hub is worth.
-    fn turn_groups(&mut self, choice: &mut Vec<usize>) -> bool {
+    fn turn_groups(&self, choice: &mut Vec<usize>) -> bool {
         let mut changed = false;
         let mut total = self.total(choice);
         let mut groups: HashMap<Layout, Vec<usize>> = HashMap::new();
@@ -229,7 +229,7 @@ impl<'a> Descent<'a> {
     }
 
     /// Cost of everything.
-    fn total(&mut self, choice: &[usize]) -> f64 {
+    fn total(&self, choice: &[usize]) -> f64 {
         let mut total = self.turns(choice).cost(None, self.prices);
         for (hub, &candidate) in choice.iter().enumerate() {
             total += self.tables.own[hub][candidate];
@@ -245,7 +245,7 @@ impl<'a> Descent<'a> {
     }
 
     /// Cost of all that one hub has a part in; `turns` are those of the others.
-    fn around(&mut self, hub: usize, candidate: usize, choice: &[usize], turns: &Turns) -> f64 {
+    fn around(&self, hub: usize, candidate: usize, choice: &[usize], turns: &Turns) -> f64 {
         let turn = self.turn(hub, candidate).map(|turn| (turn, hub));
         let mut cost = turns.cost(turn, self.prices) + self.tables.own[hub][candidate];
         for i in 0..self.tables.into[hub].len() {

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use hecc_ir::layout::Layout;
 use hecc_ir::linear::MAX_VISITED;
 
 use super::{HubLayout, Layouts, Request};
 use crate::PassError;
-use crate::cost::{Counter, MapChoice, Prices};
+use crate::cost::Prices;
+use crate::known::{Cell, Cells, ClassKey, Known, Numbered};
 use crate::layout_candidates::{
     Candidate, Twist, plain_candidates, total_stride, with_copies, with_twists,
 };
@@ -26,23 +26,16 @@ pub struct Edge {
 
 /// Edges of one relation between equal candidates cost the same.
 struct Class {
-    relation: usize,
+    relation: Numbered<Relation>,
     /// Whether nothing happens when the layouts are equal.
     plain: bool,
     /// By candidate of the source, then of the target.
-    cells: Vec<Option<Cell>>,
+    cells: Cells,
     columns: usize,
 }
 
-/// How an addend is computed; no map when it is only scaled.
-#[derive(Clone, Copy)]
-struct Cell {
-    map: Option<MapChoice>,
-    cost: f64,
-}
-
 /// All that the search looks up.
-pub struct Tables {
+pub struct Tables<'a> {
     /// Edges in the order of sums and addends.
     pub edges: Vec<Edge>,
     /// For every hub the edges it is made of.
@@ -52,49 +45,44 @@ pub struct Tables {
     /// For every hub what each candidate costs by itself, in seconds.
     pub own: Vec<Vec<f64>>,
     prices: Prices,
-    /// For every hub the index of its list.
-    list_of: Vec<usize>,
-    lists: Vec<Vec<Candidate>>,
-    relations: Vec<Relation>,
+    /// For every hub its candidates.
+    lists: Vec<Numbered<Vec<Candidate>>>,
     classes: Vec<Class>,
-    counter: Counter,
+    known: &'a Known,
 }
 
-impl Tables {
+impl<'a> Tables<'a> {
     /// # Errors
     /// [`PassError::TooLarge`].
-    pub fn new(steps: &Steps, request: &Request) -> Result<Self, PassError> {
+    pub fn new(steps: &Steps, request: &Request, known: &'a Known) -> Result<Self, PassError> {
         let mut tables = Self {
             edges: Vec::new(),
             into: vec![Vec::new(); steps.hubs.len()],
             out_of: vec![Vec::new(); steps.hubs.len()],
             own: Vec::new(),
             prices: request.prices.clone(),
-            list_of: Vec::new(),
             lists: Vec::new(),
-            relations: Vec::new(),
             classes: Vec::new(),
-            counter: Counter::default(),
+            known,
         };
-        let mut lists: HashMap<Vec<Layout>, usize> = HashMap::new();
-        let mut relations: HashMap<Relation, usize> = HashMap::new();
-        let mut classes: HashMap<[usize; 4], usize> = HashMap::new();
+        let prices = known.prices(request.prices);
+        let mut classes: HashMap<ClassKey, usize> = HashMap::new();
         for (h, hub) in steps.hubs.iter().enumerate() {
             let addends = || hub.kind.sums().flat_map(|s| &steps.sums[s].addends);
             let inherited: Vec<_> = addends()
                 .flat_map(|addend| {
                     let shape = steps.hubs[addend.source].shape;
                     let stride = total_stride(&addend.stages, shape);
-                    let candidates = &tables.lists[tables.list_of[addend.source]];
+                    let candidates = &tables.lists[addend.source].value;
                     let plain = candidates.iter().filter(|c| c.seen.twist == 0);
                     plain.map(move |c| (c.seen.clone(), stride))
                 })
                 .collect();
-            let reads: Vec<Relation> = addends()
-                .map(|a| Relation::new(&a.stages, steps.hubs[a.source].shape, hub.shape))
+            let reads: Vec<Numbered<Relation>> = addends()
+                .map(|a| known.relation(a.stages.iter(), steps.hubs[a.source].shape, hub.shape))
                 .collect();
             let plain = plain_candidates(hub.shape, request.slots, &inherited, &hub.name)?;
-            let entries = reads.iter().map(Relation::entries).max();
+            let entries = reads.iter().map(|r| r.value.entries()).max();
             let copies = MAX_VISITED / entries.unwrap_or(1).max(1);
             let twist = match hub.kind {
                 // The client packs the image in any way.
@@ -110,29 +98,24 @@ impl Tables {
                 .into_iter()
                 .flat_map(|l| with_twists(with_copies(l, copies), twist))
                 .collect();
-            let both = with.iter().flat_map(|c| [c.plain.clone(), c.seen.clone()]);
-            let seen: Vec<Layout> = both.collect();
-            let list = *lists.entry(seen).or_insert_with(|| {
-                tables.lists.push(with);
-                tables.lists.len() - 1
-            });
-            tables.list_of.push(list);
-            tables
-                .own
-                .push(own_costs(&hub.kind, &tables.lists[list], request.prices));
+            let list = known.list(with);
+            let own = own_costs(&hub.kind, &list.value, request.prices);
+            tables.own.push(own);
             for (addend, relation) in addends().zip(reads) {
-                let relation = *relations.entry(relation).or_insert_with_key(|relation| {
-                    tables.relations.push(relation.clone());
-                    tables.relations.len() - 1
-                });
-                let (source, plain) = (tables.list_of[addend.source], addend.stages.is_empty());
-                let key = [relation, source, list, usize::from(plain)];
+                let source = &tables.lists[addend.source];
+                let key = ClassKey {
+                    relation: relation.number,
+                    source: source.number,
+                    target: list.number,
+                    plain: addend.stages.is_empty(),
+                    prices,
+                };
                 let class = *classes.entry(key).or_insert_with(|| {
-                    let columns = tables.lists[list].len();
+                    let columns = list.value.len();
                     tables.classes.push(Class {
                         relation,
-                        plain,
-                        cells: vec![None; tables.lists[source].len() * columns],
+                        plain: key.plain,
+                        cells: known.class(key, source.value.len() * columns),
                         columns,
                     });
                     tables.classes.len() - 1
@@ -145,50 +128,45 @@ impl Tables {
                     class,
                 });
             }
+            tables.lists.push(list);
         }
         Ok(tables)
     }
 
     /// Candidates of a hub.
     pub fn candidates(&self, hub: usize) -> &[Candidate] {
-        &self.lists[self.list_of[hub]]
+        &self.lists[hub].value
     }
 
     /// Seconds of an edge between these candidates.
-    pub fn cost(&mut self, edge: usize, source: usize, target: usize) -> f64 {
+    pub fn cost(&self, edge: usize, source: usize, target: usize) -> f64 {
         self.cell(edge, source, target).cost
     }
 
-    fn cell(&mut self, edge: usize, source: usize, target: usize) -> Cell {
+    fn cell(&self, edge: usize, source: usize, target: usize) -> Cell {
         let edge = self.edges[edge];
         let class = &self.classes[edge.class];
-        let at = source * class.columns + target;
-        if let Some(known) = class.cells[at] {
-            return known;
-        }
-        let input = &self.lists[self.list_of[edge.source]][source].seen;
-        let output = &self.lists[self.list_of[edge.target]][target].plain;
-        let cell = if class.plain && input == output {
-            Cell {
-                map: None,
-                cost: self.prices.scale * output.parts as f64,
+        *class.cells[source * class.columns + target].get_or_init(|| {
+            let input = &self.candidates(edge.source)[source].seen;
+            let output = &self.candidates(edge.target)[target].plain;
+            if class.plain && input == output {
+                return Cell {
+                    map: None,
+                    cost: self.prices.scale * output.parts as f64,
+                };
             }
-        } else {
-            let relation = (class.relation, &self.relations[class.relation]);
             let map = self
-                .counter
-                .cheapest_map(relation, input, output, &self.prices);
+                .known
+                .cheapest(&class.relation, input, output, &self.prices);
             Cell {
                 map: Some(map),
                 cost: map.cost,
             }
-        };
-        self.classes[edge.class].cells[at] = Some(cell);
-        cell
+        })
     }
 
     /// What `choice`, one candidate per hub, amounts to.
-    pub fn layouts(&mut self, steps: &Steps, choice: &[usize], cost: f64) -> Layouts {
+    pub fn layouts(&self, steps: &Steps, choice: &[usize], cost: f64) -> Layouts {
         let mut edges = 0..self.edges.len();
         let mut maps = vec![Vec::new(); steps.sums.len()];
         for hub in &steps.hubs {

@@ -166,6 +166,15 @@ impl Problem {
         Ok(())
     }
 
+    /// Seconds that no placement falls below: of every node its cheapest way at its cheapest level.
+    pub fn least(&self) -> f64 {
+        let cheapest = |node: &Node| {
+            let seconds = node.ways.iter().flat_map(|way| way.seconds());
+            seconds.copied().fold(f64::INFINITY, f64::min)
+        };
+        self.nodes.iter().map(cheapest).sum()
+    }
+
     /// The least of the levels of a node's operands; `None` for a node without.
     pub(super) fn operand_level(&self, node: usize, levels: &[usize]) -> Option<usize> {
         self.nodes[node].operands.iter().map(|&x| levels[x]).min()

@@ -6,7 +6,9 @@ use hecc_ir::nn::{Linear, Shape};
 use hecc_ir::sparse;
 
 use super::Stage;
-use crate::cost::{Counter, Prices};
+use crate::cost::Prices;
+use crate::geometry;
+use crate::known::Known;
 use crate::layout_candidates::{Twist, plain_candidates, total_stride, with_copies, with_twists};
 use crate::relation::Relation;
 
@@ -23,21 +25,24 @@ const MAX_WEIGHED: usize = 6;
 /// at the price of a level. A depthwise and a 1x1 convolution of n channels are cut (9 + n diagonals
 /// against 9n), a pool before a convolution is; a global pool before a Gemm, or a slice before a pad, is
 /// not.
-pub fn cuts(stages: &[Stage], input: Shape, prices: &Prices) -> Vec<usize> {
-    let count = stages.len();
-    if count < 2 {
+pub fn cuts(stages: &[Stage], input: Shape, prices: &Prices, known: &Known) -> Vec<usize> {
+    if stages.len() < 2 {
         return Vec::new();
     }
+    let key = geometry::encode(stages.iter().map(|s| &s.op), input);
+    known
+        .cuts
+        .of(key, |_| weighed(stages, input, prices, known))
+}
+
+fn weighed(stages: &[Stage], input: Shape, prices: &Prices, known: &Known) -> Vec<usize> {
+    let count = stages.len();
     let shape = |at: usize| at.checked_sub(1).map_or(input, |last| stages[last].shape);
     let ops = |from: usize, to: usize| stages[from..to].iter().map(|s| &s.op);
     let layouts: Vec<Vec<Layout>> = (0..=count)
-        .map(|at| candidates(input, ops(0, at), shape(at), at < count))
+        .map(|at| candidates(input, ops(0, at), shape(at), at < count, known))
         .collect();
-    let mut maps = Maps {
-        prices,
-        counter: Counter::default(),
-        count: 0,
-    };
+    let maps = Maps { prices, known };
     let whole = maps.between(
         ops(0, count),
         input,
@@ -122,9 +127,10 @@ fn candidates<'a>(
     ops: impl Iterator<Item = &'a Linear> + Clone,
     shape: Shape,
     inner: bool,
+    known: &Known,
 ) -> Vec<Layout> {
     let stride = total_stride(ops.clone(), input);
-    let entries = Relation::new(ops, input, shape).entries();
+    let entries = known.relation(ops, input, shape).value.entries();
     let copies = MAX_VISITED / entries.max(1);
     let first = plain_candidates(input, SLOTS, &[], "").unwrap_or_default();
     let inherited: Vec<_> = first.into_iter().map(|l| (l, stride)).collect();
@@ -142,15 +148,13 @@ fn candidates<'a>(
 /// Counts the maps that parts of the chain would be.
 struct Maps<'a> {
     prices: &'a Prices,
-    counter: Counter,
-    /// Relations so far.
-    count: usize,
+    known: &'a Known,
 }
 
 impl Maps<'_> {
     /// Seconds from every layout to every layout; `None` where the operators cannot be multiplied.
     fn between<'a>(
-        &mut self,
+        &self,
         ops: impl Iterator<Item = &'a Linear> + Clone,
         input: Shape,
         output: Shape,
@@ -161,14 +165,12 @@ impl Maps<'_> {
         if count > 1 && (count > MAX_STAGES || !can_be_stored(ops.clone(), input)) {
             return None;
         }
-        let relation = Relation::new(ops, input, output);
-        self.count += 1;
-        let mut row = |a: &Layout| -> Vec<f64> {
-            let relation = (self.count, &relation);
-            let cost = |b| self.counter.cheapest_map(relation, a, b, self.prices).cost;
+        let relation = self.known.relation(ops, input, output);
+        let row = |a: &Layout| -> Vec<f64> {
+            let cost = |b| self.known.cheapest(&relation, a, b, self.prices).cost;
             to.iter().map(cost).collect()
         };
-        Some(from.iter().map(&mut row).collect())
+        Some(from.iter().map(row).collect())
     }
 }
 

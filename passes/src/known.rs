@@ -1,0 +1,212 @@
+//! What has been found out about linear maps, shared between networks and threads.
+//!
+//! Which maps lie between two layouts depends on the geometry of a chain alone, and networks that
+//! differ in their activations have most chains in common: relations, distances, options, costs and
+//! cuts are worked out once. Everything kept is a function of its key, so that a result does not depend
+//! on what was asked before, or on threads. Memory is bounded: a map that is full starts afresh.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use hecc_ir::layout::Layout;
+use hecc_ir::nn::{Linear, Shape};
+
+use crate::cost::{MapChoice, MapOptions, Prices};
+use crate::geometry;
+use crate::layout_candidates::Candidate;
+use crate::relation::{self, Distances, Relation};
+
+/// Entries of a map before it starts afresh; one is a few kilobytes at most.
+const CAPACITY: usize = 1 << 15;
+
+/// A map from keys to values that are worked out once.
+#[derive(Debug)]
+pub struct Memo<K, V>(RwLock<HashMap<K, V>>, usize);
+
+impl<K: Hash + Eq, V: Clone> Memo<K, V> {
+    /// An empty one that keeps up to so many values.
+    pub fn new(capacity: usize) -> Self {
+        Self(RwLock::default(), capacity)
+    }
+
+    /// The value of a key, from `make` unless it is there. Two threads may both make it.
+    pub fn get<E>(&self, key: K, make: impl FnOnce(&K) -> Result<V, E>) -> Result<V, E> {
+        // Values are whole whenever the lock is free: a panic elsewhere breaks none.
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = known.get(&key) {
+            return Ok(value.clone());
+        }
+        drop(known);
+        let value = make(&key)?;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= self.1 {
+            known.clear();
+        }
+        Ok(known.entry(key).or_insert(value).clone())
+    }
+
+    /// [`Memo::get`] where nothing can fail.
+    pub fn of(&self, key: K, make: impl FnOnce(&K) -> V) -> V {
+        let made = self.get(key, |key| Ok::<V, std::convert::Infallible>(make(key)));
+        made.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// A value with a number of its own: equal numbers, equal values.
+#[derive(Clone, Debug)]
+pub struct Numbered<T> {
+    /// Never given twice.
+    pub number: usize,
+    /// What it is the number of.
+    pub value: Arc<T>,
+}
+
+/// Edges of one relation between equal candidates, at equal prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClassKey {
+    /// Number of the relation.
+    pub relation: usize,
+    /// Number of the source's candidates.
+    pub source: usize,
+    /// Number of the target's candidates.
+    pub target: usize,
+    /// Whether nothing happens when the layouts are equal.
+    pub plain: bool,
+    /// Number of the prices.
+    pub prices: usize,
+}
+
+/// How an addend is computed; no map when it is only scaled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    /// The map.
+    pub map: Option<MapChoice>,
+    /// Seconds.
+    pub cost: f64,
+}
+
+/// One cell for each candidate of the source and of the target, filled when it is asked for.
+pub type Cells = Arc<[OnceLock<Cell>]>;
+
+type MapKey = (usize, Layout, Layout);
+
+/// All that is remembered.
+#[derive(Debug)]
+pub struct Known {
+    numbers: AtomicUsize,
+    geometries: Memo<(Vec<u32>, Shape), Numbered<Relation>>,
+    relations: Memo<Relation, Numbered<Relation>>,
+    distances: Memo<MapKey, Arc<Vec<Distances>>>,
+    options: Memo<MapKey, Arc<MapOptions>>,
+    lists: Memo<Vec<Layout>, Numbered<Vec<Candidate>>>,
+    prices: Memo<[u64; 7], usize>,
+    classes: Memo<ClassKey, Cells>,
+    /// Where chains are cut, by geometry.
+    pub cuts: Memo<Vec<u32>, Vec<usize>>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            numbers: AtomicUsize::new(0),
+            geometries: Memo::new(CAPACITY),
+            relations: Memo::new(CAPACITY / 8),
+            distances: Memo::new(CAPACITY / 8),
+            options: Memo::new(CAPACITY),
+            lists: Memo::new(CAPACITY),
+            prices: Memo::new(CAPACITY),
+            classes: Memo::new(CAPACITY / 8),
+            cuts: Memo::new(CAPACITY),
+        }
+    }
+}
+
+impl Known {
+    /// A number that nobody has.
+    fn number(&self) -> usize {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn numbered<T>(&self, value: T) -> Numbered<T> {
+        Numbered {
+            number: self.number(),
+            value: Arc::new(value),
+        }
+    }
+
+    /// The relation of a chain, see [`Relation::new`].
+    pub fn relation<'a>(
+        &self,
+        stages: impl Iterator<Item = &'a Linear> + Clone,
+        input: Shape,
+        output: Shape,
+    ) -> Numbered<Relation> {
+        let key = (geometry::encode(stages.clone(), input), output);
+        self.geometries.of(key, |_| {
+            let relation = Relation::new(stages, input, output);
+            self.relations.of(relation, |r| self.numbered(r.clone()))
+        })
+    }
+
+    /// The ways to compute a map of this relation between two layouts.
+    pub fn options(
+        &self,
+        relation: &Numbered<Relation>,
+        input: &Layout,
+        output: &Layout,
+    ) -> Arc<MapOptions> {
+        let key = (relation.number, input.clone(), output.clone());
+        self.options.of(key, |_| {
+            // Candidates that differ in copies and twist share distances.
+            let single = [input, output].map(relation::single);
+            let [from, to] = single.clone();
+            let distances = self.distances.of((relation.number, from, to), |_| {
+                Arc::new(relation.value.distances(&single[0], &single[1]))
+            });
+            let entries = relation.value.entries();
+            Arc::new(MapOptions::new(&distances, entries, [input, output]))
+        })
+    }
+
+    /// The cheapest of these ways.
+    pub fn cheapest(
+        &self,
+        relation: &Numbered<Relation>,
+        input: &Layout,
+        output: &Layout,
+        prices: &Prices,
+    ) -> MapChoice {
+        self.options(relation, input, output).cheapest(prices)
+    }
+
+    /// A list of candidates, numbered.
+    pub fn list(&self, candidates: Vec<Candidate>) -> Numbered<Vec<Candidate>> {
+        let both = candidates
+            .iter()
+            .flat_map(|c| [c.plain.clone(), c.seen.clone()]);
+        self.lists.of(both.collect(), |_| self.numbered(candidates))
+    }
+
+    /// A number for the prices of linear maps.
+    pub fn prices(&self, prices: &Prices) -> usize {
+        let map = &prices.map;
+        let all = [
+            map.input,
+            map.output,
+            map.baby,
+            map.giant,
+            map.diagonal,
+            map.fold,
+            prices.scale,
+        ];
+        self.prices.of(all.map(f64::to_bits), |_| self.number())
+    }
+
+    /// The cells of a class with so many of them.
+    pub fn class(&self, key: ClassKey, cells: usize) -> Cells {
+        self.classes
+            .of(key, |_| (0..cells).map(|_| OnceLock::new()).collect())
+    }
+}

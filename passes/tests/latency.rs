@@ -1,0 +1,130 @@
+//! The latency oracle against the pipeline it stands for.
+
+mod networks;
+
+use std::time::Instant;
+
+use hecc_ir::function::{Approximation, Function};
+use hecc_ir::nn::{Graph, Linear, Op};
+use hecc_passes::latency::{Oracle, Predicted};
+use hecc_passes::replace::{activations, apply};
+use hecc_passes::{Folded, Options, PassError, fold_linear, lower};
+use networks::{Numbers, Style, calibrate, dense, digits, mobile, pre_activation, resnet};
+
+/// Alternatives of an activation, as different in structure as a search's.
+const KINDS: usize = 10;
+
+fn alternative(graph: &Graph, activation: usize, kind: usize) -> Op {
+    let id = activations(graph)[activation];
+    let c = graph.nodes[id].shape.c;
+    // Ranges differ, as calibrated ones do.
+    let range = 7.0 + 0.37 * activation as f64;
+    let series = |degree: usize| -> Vec<f64> {
+        let mut series = vec![1e-3; degree + 1];
+        series[1] = 0.4;
+        series
+    };
+    let levelled = |degrees: &[usize], times_x| Approximation::Levelled {
+        range,
+        polynomials: degrees.iter().map(|&d| series(d)).collect(),
+        times_x,
+    };
+    let fused = |degree| Approximation::Fused {
+        range,
+        rho: 0.92,
+        coefficients: series(degree),
+    };
+    let affine = |scale, shift| {
+        Op::Linear(Linear::Affine {
+            scale: vec![scale; c],
+            shift: vec![shift; c],
+        })
+    };
+    let approximated = |a| Op::Activation(Function::Approximated(a));
+    let rows = |n| {
+        Op::Activation(Function::Polynomial {
+            coefficients: vec![vec![0.1, 0.5, 1e-3]; n],
+        })
+    };
+    match kind {
+        0 => affine(1.0, 0.0),
+        1 => affine(0.5, 0.25),
+        2 => affine(0.5, 0.0),
+        3 => rows(c),
+        4 => rows(1),
+        5 => approximated(levelled(&[7], false)),
+        6 => approximated(levelled(&[3, 7], true)),
+        7 => approximated(fused(7)),
+        8 => approximated(fused(15)),
+        _ => approximated(fused(31)),
+    }
+}
+
+/// What the pipeline finds for the edited network, calibrated by running it.
+fn lowered(folded: &Folded, ops: &[Op], options: &Options) -> Result<Predicted, PassError> {
+    let edited = fold_linear(&apply(&folded.graph, ops)).unwrap();
+    let calibration = calibrate(&edited.graph, 1);
+    let accept = &mut |lowered: hecc_passes::Lowered| Ok(lowered.report.candidates[0].clone());
+    let best = lower(&edited, &calibration, options, &mut |_, _| (), accept)?;
+    Ok(Predicted {
+        seconds: best.seconds,
+        bootstraps: best.bootstraps,
+        log_n: best.log_n,
+        levels: best.levels,
+    })
+}
+
+/// Compares the oracle with the pipeline on pseudo-random genomes of `kinds`.
+fn check(name: &str, graph: &Graph, genomes: usize, kinds: &[usize]) {
+    let folded = fold_linear(graph).unwrap();
+    let oracle = Oracle::new(&folded, &Options::default()).unwrap();
+    let mut numbers = Numbers::new(41);
+    for genome in 0..genomes {
+        let ops: Vec<Op> = (0..activations(&folded.graph).len())
+            .map(|activation| {
+                let share = f64::from(numbers.next() + 1.0) / 2.0;
+                let kind = (share * kinds.len() as f64) as usize;
+                alternative(&folded.graph, activation, kinds[kind.min(kinds.len() - 1)])
+            })
+            .collect();
+        let start = Instant::now();
+        let got = oracle.predict(&ops);
+        println!("{name} {genome}: {:?} {got:?}", start.elapsed());
+        let expect = lowered(&folded, &ops, &Options::default());
+        match (got, expect) {
+            (Ok(got), Ok(expect)) => {
+                let close = (got.seconds - expect.seconds).abs() <= 1e-9 * expect.seconds;
+                let same = Predicted {
+                    seconds: got.seconds,
+                    ..expect
+                };
+                assert!(close && got == same, "{name}: {got:?}, expected {expect:?}");
+            }
+            (got, expect) => {
+                assert_eq!(got.is_err(), expect.is_err(), "{name}: {got:?} {expect:?}")
+            }
+        }
+    }
+}
+
+#[test]
+fn predictions_are_those_of_lower() {
+    let all: Vec<usize> = (0..KINDS).collect();
+    check("digits", &digits(Style::Folded), 20, &all);
+    check("resnet", &resnet(Style::Kept, 1, 4, 8), 20, &all);
+    check(
+        "pre-activation",
+        &pre_activation(Style::Folded, 1, 4, 8),
+        20,
+        &all,
+    );
+    check("dense", &dense(Style::Folded, 2, 4, 8), 20, &all);
+    check("mobile", &mobile(Style::Folded, 8, 4), 6, &all);
+    check("shallow", &digits(Style::Folded), 10, &[0, 1, 2, 3, 5]);
+}
+
+#[test]
+fn resnet20() {
+    let graph = resnet(Style::Folded, 3, 16, 32);
+    check("resnet20", &graph, 3, &[0, 1, 3, 5, 7, 8]);
+}
