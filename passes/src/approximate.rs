@@ -293,17 +293,22 @@ fn exact(function: &Function, range: f64) -> Option<Vec<f64>> {
     Some(series)
 }
 
-/// x (a + b sgn x) with the sign composed of minimax polynomials; None for other functions.
-fn composite(function: &Function, degrees: &[usize], range: f64) -> Option<Approximation> {
-    let (constant, sign) = match function {
-        Function::Relu => (0.5, 0.5),
+/// (a, b) of a function that is x (a + b sgn x).
+pub(crate) fn made_of_sign(function: &Function) -> Option<(f64, f64)> {
+    match function {
+        Function::Relu => Some((0.5, 0.5)),
         Function::LeakyRelu { slope } => {
             let slope = f64::from(*slope);
-            (0.5 * (1.0 + slope), 0.5 * (1.0 - slope))
+            Some((0.5 * (1.0 + slope), 0.5 * (1.0 - slope)))
         }
-        Function::Abs => (0.0, 1.0),
-        _ => return None,
-    };
+        Function::Abs => Some((0.0, 1.0)),
+        _ => None,
+    }
+}
+
+/// x (a + b sgn x) with the sign composed of minimax polynomials; None for other functions.
+fn composite(function: &Function, degrees: &[usize], range: f64) -> Option<Approximation> {
+    let (constant, sign) = made_of_sign(function)?;
     let mut polynomials = composite_sign(degrees);
     if let Some(last) = polynomials.last_mut() {
         last.iter_mut().for_each(|c| *c *= sign);
@@ -462,7 +467,7 @@ fn position(theta: f64, rho: f64) -> f64 {
 }
 
 /// To the precision of an ONNX constant.
-fn rounded(mut series: Vec<f64>) -> Vec<f64> {
+pub(crate) fn rounded(mut series: Vec<f64>) -> Vec<f64> {
     series.iter_mut().for_each(|c| *c = f64::from(*c as f32));
     series
 }

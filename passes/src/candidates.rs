@@ -36,8 +36,13 @@ use serde::{Deserialize, Serialize};
 use crate::PassError;
 use crate::approximate::{check_options, fit, fit_levelled, range};
 
+mod composites;
+mod gauss_newton;
 mod lines;
 mod measured;
+mod memo;
+mod odd;
+mod rccde;
 mod table;
 
 #[cfg(test)]
@@ -187,6 +192,8 @@ pub struct Options {
     pub rho: f64,
     /// Of the random numbers of [`Method::Rccde`].
     pub seed: u64,
+    /// Restarts of [`Method::Rccde`], some 0.1 s each for every composite; 0 does without it.
+    pub restarts: u64,
 }
 
 impl Default for Options {
@@ -195,6 +202,7 @@ impl Default for Options {
             margin: 1.25,
             rho: 0.92,
             seed: 0,
+            restarts: 10,
         }
     }
 }
@@ -261,6 +269,7 @@ fn approximated(
             vec![(Method::LeastSquares, activation(series))],
         );
     }
+    found.extend(composites::composites(function, options, measured));
     Ok(())
 }
 

@@ -13,6 +13,11 @@ const EXCHANGES: usize = 40;
 /// epsilon <= |x| <= 1, best for x (1 + p(x)) / 2 as a ReLU: its error is p's, halved, at |x| = 1 and
 /// about epsilon / 8 around 0, so p's error is made epsilon / 4.
 pub fn composite_sign(degrees: &[usize]) -> Vec<Vec<f64>> {
+    compose(degrees, balanced_epsilon(degrees)).0
+}
+
+/// The epsilon of [`composite_sign`].
+pub fn balanced_epsilon(degrees: &[usize]) -> f64 {
     let (mut low, mut high) = (1e-9f64.ln(), 0.9f64.ln());
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
@@ -21,11 +26,11 @@ pub fn composite_sign(degrees: &[usize]) -> Vec<Vec<f64>> {
             false => high = middle,
         }
     }
-    compose(degrees, high.exp()).0
+    high.exp()
 }
 
-/// The composition that starts on [epsilon, 1].
-fn compose(degrees: &[usize], epsilon: f64) -> (Vec<Vec<f64>>, f64) {
+/// The composition that starts on [epsilon, 1], and its error there.
+pub fn compose(degrees: &[usize], epsilon: f64) -> (Vec<Vec<f64>>, f64) {
     let mut from = epsilon;
     let mut polynomials = Vec::new();
     let mut error = 1.0;

@@ -8,14 +8,19 @@ use super::lines::least_squares;
 use crate::PassError;
 
 /// Points in a bin of the histogram.
-const PER_BIN: usize = 8;
+const PER_BIN: usize = 32;
 /// Least slope of a line: a map of zeros is nothing that layouts could carry.
 const LEAST_SLOPE: f32 = 1e-3;
+/// Density where nothing was measured, over its mean on [-B, B]: a composition must not explode there.
+const FLOOR: f64 = 1e-3;
 
 /// A function on the points of a histogram.
 pub(super) struct Measured {
     /// B.
     range: f64,
+    /// Of |x|, over B: the mass of equal bins from 0 to `span`.
+    folded: Vec<f64>,
+    span: f64,
     /// Network values.
     points: Vec<f64>,
     /// Shares, of sum 1, one a point.
@@ -49,12 +54,36 @@ impl Measured {
                 function.name()
             )));
         }
+        let (folded, span) = folded(statistics, range);
         Ok(Self {
             range,
+            folded,
+            span,
             points,
             weights,
             targets,
         })
+    }
+
+    /// B.
+    pub(super) fn range(&self) -> f64 {
+        self.range
+    }
+
+    /// Points of (0, 1], which get denser towards 0, and weights x^2 density(x): under them, squares of
+    /// errors of a sign are those of a ReLU, which is the same for x and -x.
+    pub(super) fn folded(&self, count: usize) -> Vec<(f64, f64)> {
+        let density = |x: f64| {
+            let bins = self.folded.len() as f64;
+            let bin = self.folded.get((x / self.span * bins) as usize);
+            FLOOR + bin.map_or(0.0, |mass| mass * bins / self.span)
+        };
+        let point = |i: usize| {
+            let t = (i as f64 + 0.5) / count as f64;
+            let (x, width) = (t * t, 2.0 * t / count as f64);
+            (x, width * x * x * density(x))
+        };
+        (0..count).map(point).collect()
     }
 
     /// Root mean square of op - function, over B; infinite where the operator is.
@@ -148,4 +177,21 @@ fn spread(statistics: &ActivationStatistics) -> (Vec<f64>, Vec<f64>) {
         }
     }
     (points, weights)
+}
+
+/// Masses of |x| in equal bins, and where they end, over `range`.
+fn folded(statistics: &ActivationStatistics, range: f64) -> (Vec<f64>, f64) {
+    let largest = statistics.min.abs().max(statistics.max.abs());
+    let total: f64 = statistics.histogram.iter().map(|&n| n as f64).sum();
+    let bins = statistics.histogram.len();
+    if largest == 0.0 || total == 0.0 || bins % 2 != 0 {
+        return (vec![1.0], 1.0);
+    }
+    let half = bins / 2;
+    let mass = |i: usize| {
+        let counts =
+            statistics.histogram[half + i] as f64 + statistics.histogram[half - 1 - i] as f64;
+        counts / total
+    };
+    ((0..half).map(mass).collect(), largest / range)
 }

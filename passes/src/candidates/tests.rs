@@ -20,7 +20,11 @@ fn bell(sigma: f64) -> ActivationStatistics {
 
 fn of(function: &Function, statistics: &ActivationStatistics) -> Vec<Candidate> {
     let shape = Shape::new(3, 2, 2);
-    candidates(function, shape, statistics, &Options::default()).unwrap()
+    let options = Options {
+        restarts: 0,
+        ..Options::default()
+    };
+    candidates(function, shape, statistics, &options).unwrap()
 }
 
 #[test]
