@@ -1,6 +1,6 @@
 //! Images per second of a ResNet-20 on 3x32x32 images, with random weights.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use hecc_batch::{Batch, Elementwise, Network, linear};
 use hecc_ir::function::{Approximation, Function};
 use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
@@ -115,10 +115,11 @@ fn with(graph: &Graph, function: &Function) -> Graph {
     graph
 }
 
-/// The first and the last image against the meaning of the language.
+/// Three images against the meaning of the language.
 fn check(graph: &Graph, network: &Network, images: &Batch) {
-    let got = network.forward(images);
-    for i in [0, images.n - 1] {
+    let images = images.slice(0..3);
+    let got = network.forward(&images);
+    for i in 0..images.n {
         let expect = evaluate(graph, &images.channels_first(i), &mut exact(graph));
         let expect = expect.expect("the graph is verified");
         let largest = expect.iter().fold(1.0f32, |m, e| m.max(e.abs()));
@@ -197,7 +198,7 @@ fn bench(c: &mut Criterion) {
     group.bench_function("16 random genomes", |b| {
         b.iter(|| {
             network.forward_all(&few, &choices, &genomes, &mut |_, out| {
-                drop(black_box(out.n))
+                black_box(out);
             })
         });
     });
@@ -223,5 +224,8 @@ fn bench(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    bench(&mut criterion);
+    criterion.final_summary();
+}

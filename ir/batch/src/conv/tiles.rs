@@ -84,18 +84,26 @@ impl Tiles<'_> {
         let bases: &[u32; P] = self.bases[pixel..]
             .first_chunk()
             .expect("P pixels are left");
-        let start: [_; B] = std::array::from_fn(|b| bias[block + b]);
-        let mut sums = [start; P];
+        let mut sums = [[simd.splat_f32s(0.0); B]; P];
+        for sums in &mut sums {
+            sums.copy_from_slice(&bias[block..block + B]);
+        }
+        let inputs = self.inputs;
         for (tap, weights) in self
             .taps
             .iter()
-            .zip(weights.chunks_exact((self.inputs * across).max(1)))
+            .zip(weights.chunks_exact((inputs * across).max(1)))
         {
-            let pixels: [&[f32]; P] = std::array::from_fn(|p| {
-                &self.source[bases[p] as usize + *tap as usize..][..self.inputs]
-            });
-            for (i, row) in weights.chunks_exact(across).enumerate() {
-                let row: &[_; B] = row[block..].first_chunk().expect("B blocks are left");
+            // Of one length that the loop below is seen to keep: no check remains in it. A closure that
+            // fills the array would not be inlined.
+            let mut pixels: [&[f32]; P] = [&[]; P];
+            for p in 0..P {
+                pixels[p] = &self.source[bases[p] as usize + *tap as usize..][..inputs];
+            }
+            for i in 0..inputs {
+                let row: &[_; B] = weights[i * across + block..]
+                    .first_chunk()
+                    .expect("B blocks are left");
                 for p in 0..P {
                     let x = simd.splat_f32s(pixels[p][i]);
                     for b in 0..B {

@@ -9,6 +9,9 @@ const STEPS: usize = 1 << 13;
 /// Where the table of a smooth function ends.
 const REACH: f32 = 16.0;
 
+/// Elements looked up together.
+const BLOCK: usize = 64;
+
 /// A tabulated function.
 #[derive(Clone, Debug)]
 pub enum Table {
@@ -76,23 +79,28 @@ impl Table {
                 }
             }
             Self::Smooth { function, values } => {
-                // A block with an element beyond the table is rare.
-                for block in x.chunks_mut(64) {
-                    if block.iter().all(|x| x.abs() < REACH) {
-                        for x in block {
-                            *x = interpolate(
-                                values,
-                                (*x + REACH) * (STEPS as f32 / 2.0 / REACH),
-                                *x,
-                            );
-                        }
-                    } else {
-                        for x in block {
-                            *x = function.apply(0, f64::from(*x)) as f32;
-                        }
-                    }
+                let (blocks, rest) = x.as_chunks_mut::<BLOCK>();
+                for block in blocks {
+                    smooth(function, values, block);
                 }
+                smooth(function, values, rest);
             }
+        }
+    }
+}
+
+/// An element beyond the table is rare: then its whole block is computed as written.
+#[inline(always)]
+fn smooth(function: &Function, values: &[f32; 2 * STEPS], block: &mut [f32]) {
+    let within = block.iter().fold(true, |all, x| all & (x.abs() < REACH));
+    if within {
+        for x in block {
+            let place = (*x + REACH) * (STEPS as f32 / 2.0 / REACH);
+            *x = interpolate(values, place, *x);
+        }
+    } else {
+        for x in block {
+            *x = function.apply(0, f64::from(*x)) as f32;
         }
     }
 }
