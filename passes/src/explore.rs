@@ -124,7 +124,7 @@ impl Catalogue {
     }
 
     /// Sets without a bootstrap for so many levels.
-    fn without_bootstrap(&self, log_n: u32, levels: usize) -> Arc<Shelf> {
+    pub fn without_bootstrap(&self, log_n: u32, levels: usize) -> Arc<Shelf> {
         self.without.of((log_n, levels), |_| {
             self.shelf(choose_parameters::without_bootstrap(
                 log_n,
@@ -149,6 +149,13 @@ impl Catalogue {
                 .map(|set| Arc::new(Rates::new(set, &self.costs)))
                 .collect(),
         })
+    }
+}
+
+impl Shelf {
+    /// The sets.
+    pub fn sets(&self) -> &[Arc<Rates>] {
+        &self.sets
     }
 }
 
@@ -262,7 +269,10 @@ impl Explorer<'_> {
     }
 
     /// Layouts in the ring 2^log_n, and the program in its slots.
-    fn pack(
+    ///
+    /// # Errors
+    /// [`PassError::TooLarge`].
+    pub fn pack(
         &self,
         network: &Network,
         log_n: u32,

@@ -14,6 +14,7 @@
 //!
 //! Test: `predictions_are_those_of_lower` in `tests/latency.rs`.
 
+mod best;
 mod gene;
 
 use hecc_ir::calibration::ActivationStatistics;
@@ -101,13 +102,7 @@ impl Oracle {
     fn computed(&self, ops: &[Op]) -> Result<Predicted, PassError> {
         let folded = fold_linear(&apply(&self.graph, ops))?;
         let network = self.network(&folded)?;
-        let explorer = Explorer {
-            catalogue: &self.catalogue,
-            known: &self.known,
-            mode: self.options.mode,
-            wanted: Wanted::Fastest,
-        };
-        let found = explorer.explore(&network)?;
+        let found = self.explorer().explore(&network)?;
         let Some(best) = found.fastest() else {
             return Err(PassError::NoParameters(found.refused.join("; ")));
         };
@@ -117,6 +112,15 @@ impl Oracle {
             log_n: best.parameters().log_n,
             levels: best.parameters().top(),
         })
+    }
+
+    fn explorer(&self) -> Explorer<'_> {
+        Explorer {
+            catalogue: &self.catalogue,
+            known: &self.known,
+            mode: self.options.mode,
+            wanted: Wanted::Fastest,
+        }
     }
 
     /// The network as `lower` sees it, at made-up ranges.

@@ -128,3 +128,54 @@ fn resnet20() {
     let graph = resnet(Style::Folded, 3, 16, 32);
     check("resnet20", &graph, 3, &[0, 1, 3, 5, 7, 8]);
 }
+
+/// Errors as a search would measure them: smaller for larger degrees, larger for earlier layers.
+fn error(activation: usize, kind: usize) -> f64 {
+    let of_kind = [0.5, 0.3, 0.35, 0.15, 0.16, 0.04, 0.03, 0.08, 0.02, 0.01];
+    of_kind[kind] * (1.0 + 0.2 * (activation * 7 % 5) as f64)
+}
+
+#[test]
+fn the_best_genome_is_about_the_best_of_all() {
+    let kinds = [1, 3, 5, 7, 8];
+    let check = |name: &str, graph: &Graph| {
+        let folded = fold_linear(graph).unwrap();
+        let oracle = Oracle::new(&folded, &Options::default()).unwrap();
+        let count = activations(&folded.graph).len();
+        let candidates: Vec<Vec<Op>> = (0..count)
+            .map(|a| kinds.map(|k| alternative(&folded.graph, a, k)).to_vec())
+            .collect();
+        let errors: Vec<Vec<f64>> = (0..count)
+            .map(|a| kinds.map(|k| error(a, k)).to_vec())
+            .collect();
+        for lambda in [0.0, 1.0, 10.0, 100.0, 1000.0] {
+            let total = |genome: &[usize]| {
+                let ops: Vec<Op> = (0..count)
+                    .map(|a| candidates[a][genome[a]].clone())
+                    .collect();
+                let worth: f64 = (0..count).map(|a| errors[a][genome[a]]).sum();
+                oracle.predict(&ops).unwrap().seconds + lambda * worth
+            };
+            let all = (0..kinds.len().pow(count as u32)).map(|number| {
+                let digit = |a| number / kinds.len().pow(a as u32) % kinds.len();
+                (0..count).map(digit).collect::<Vec<usize>>()
+            });
+            let least = all
+                .map(|genome| total(&genome))
+                .fold(f64::INFINITY, f64::min);
+            let start = Instant::now();
+            let best = oracle.best(&candidates, &errors, lambda).unwrap();
+            let got = total(&best);
+            println!(
+                "{name} {lambda}: {:?} {best:?} {got} {least}",
+                start.elapsed()
+            );
+            assert!(
+                got <= 1.1 * least,
+                "{name}, {lambda}: {got}, the least is {least}"
+            );
+        }
+    };
+    check("digits", &digits(Style::Folded));
+    check("dense", &dense(Style::Folded, 3, 4, 8));
+}
