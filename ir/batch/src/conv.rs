@@ -16,6 +16,7 @@ pub(crate) use weights::outer_products;
 use crate::Batch;
 use crate::error::BatchError;
 use hecc_ir::nn::Shape;
+use rayon::prelude::*;
 
 /// Where a convolution meets its image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +78,18 @@ pub fn weight_gradient(
 /// Gradient by the bias: the sum over images and pixels, one per channel.
 pub fn bias_gradient(gradient: &Batch) -> Vec<f32> {
     let channels = gradient.shape.c;
-    let mut total = vec![0.0f64; channels];
-    for image in gradient.data.chunks_exact(gradient.shape.elements()) {
-        // f32 within an image, f64 between images.
+    // f32 within an image, f64 between images.
+    let of_image = |image: &[f32]| {
         let mut sum = vec![0.0f32; channels];
         for pixel in image.chunks_exact(channels) {
             sum.iter_mut().zip(pixel).for_each(|(s, g)| *s += g);
         }
+        sum
+    };
+    let images = gradient.data.par_chunks_exact(gradient.shape.elements());
+    let sums: Vec<Vec<f32>> = images.map(of_image).collect();
+    let mut total = vec![0.0f64; channels];
+    for sum in sums {
         total
             .iter_mut()
             .zip(sum)

@@ -15,12 +15,17 @@ use rayon::prelude::*;
 use series::Series;
 use table::Table;
 
+/// Most coefficients of a fused series that is summed for every element: beyond, a table is as fast, and
+/// rounding errors grow with the square of the degree.
+const DIRECT: usize = 48;
+
 /// A function of one number per element, of values of one shape.
 ///
 /// How it is computed:
 /// - polynomials up to degree 16, affine maps, levelled series, squares, and functions of few
 ///   operations: as written, in f32;
-/// - fused series: a table of one period, linear in 4,096 steps, off by some 1e-5 of the range;
+/// - fused series: as written, in f32, or, of a high degree, a table of one period, linear in 4,096
+///   steps; both off by some 1e-5 of the range;
 /// - smooth functions (sigmoid, SiLU, GELU, tanh, ...): a table of |x| < 16, linear in 8,192 steps, off
 ///   by at most 2e-6; as written, in f64, beyond.
 #[derive(Clone, Debug)]
@@ -123,12 +128,19 @@ impl Kind {
                 range,
                 rho,
                 coefficients,
+            }) if coefficients.len() <= DIRECT => {
+                Self::Series(Series::fused(*range, *rho, coefficients))
+            }
+            Function::Approximated(Approximation::Fused {
+                range,
+                rho,
+                coefficients,
             }) => Self::Table(Table::fused(*range, *rho, coefficients)),
             Function::Approximated(Approximation::Levelled {
                 range,
                 polynomials,
                 times_x,
-            }) => Self::Series(Series::new(*range, polynomials, *times_x)),
+            }) => Self::Series(Series::levelled(*range, polynomials, *times_x)),
             Function::Sigmoid
             | Function::Silu
             | Function::Gelu { .. }

@@ -113,5 +113,5 @@ fn interpolate<const N: usize>(values: &[f32; N], place: f32, x: f32) -> f32 {
     let i = place as i32 as usize;
     let share = place - i as i32 as f32;
     let (low, high) = (values[i % N], values[(i + 1) % N]);
-    low + (high - low) * share + (x - x)
+    low + (high - low) * share + 0.0 * x
 }
