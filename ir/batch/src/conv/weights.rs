@@ -126,15 +126,15 @@ pub fn outer_products(x: &[f32], inputs: usize, gradient: &[f32], outputs: usize
 }
 
 /// `sums[input][output] += source[pixel][input] * gradient[pixel][output]` over all pixels.
-struct Products<'a> {
-    source: &'a [f32],
-    bases: &'a [u32],
-    gradient: &'a [f32],
-    places: &'a [u32],
-    inputs: usize,
-    outputs: usize,
+pub(super) struct Products<'a> {
+    pub source: &'a [f32],
+    pub bases: &'a [u32],
+    pub gradient: &'a [f32],
+    pub places: &'a [u32],
+    pub inputs: usize,
+    pub outputs: usize,
     /// `[input][padded output]`.
-    sums: &'a mut [f32],
+    pub sums: &'a mut [f32],
 }
 
 impl WithSimd for Products<'_> {
