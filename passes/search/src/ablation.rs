@@ -84,11 +84,14 @@ impl Ablation {
         evaluations: usize,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, SearchError> {
-        let reference = state.reference().ok_or_else(|| SearchError::Setting {
-            name: "generations before an ablation",
-            expected: "1 or more",
-            got: "0".into(),
-        })?;
+        let begun = !state.history().is_empty();
+        let Some(reference) = state.reference().filter(|_| begun) else {
+            return Err(SearchError::Setting {
+                name: "generations before an ablation",
+                expected: "1 or more",
+                got: "0".into(),
+            });
+        };
         let evaluations = evaluations.min(state.archive().len());
         let mut rng = ChaCha8Rng::seed_from_u64(state.settings().seed);
         // No generation has this stream.

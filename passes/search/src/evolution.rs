@@ -56,7 +56,11 @@ fn run(
     each: &mut dyn FnMut(&State, &Generation) -> ControlFlow<()>,
 ) -> Result<Stop, SearchError> {
     let start = Instant::now();
-    let mut last = 0.0;
+    // The first generation is of another size than the others.
+    let mut last = match state.history() {
+        [.., before, last] => last.seconds - before.seconds,
+        _ => 0.0,
+    };
     loop {
         let number = state.history().len();
         if let (Some(stop), true) = (spent(state, budget, &start, last), number > 0) {
@@ -126,7 +130,7 @@ fn first(
         }
     }
     let all: Vec<Genome> = state.archive().iter().map(|r| r.genome.clone()).collect();
-    Ok(select(state, all))
+    Ok(select(state, all, state.settings().population))
 }
 
 /// The best of parents and new children; None without new children.
@@ -138,7 +142,7 @@ fn next(objective: &dyn Objective, state: &mut State) -> Result<Option<Vec<Genom
     evaluate(objective, state, &children)?;
     let mut all = state.population().to_vec();
     all.extend(children);
-    Ok(Some(select(state, all)))
+    Ok(Some(select(state, all, state.settings().population)))
 }
 
 /// Up to [`Settings::offspring`] genomes that are new.
@@ -199,8 +203,8 @@ fn standing(state: &State, genomes: &[Genome]) -> Vec<(usize, f64)> {
     standing
 }
 
-/// The best [`Settings::population`] of `genomes`: whole layers, then the least crowded of the next.
-fn select(state: &State, genomes: Vec<Genome>) -> Vec<Genome> {
+/// The best `count` of `genomes`: whole layers, then the least crowded of the next.
+pub(crate) fn select(state: &State, genomes: Vec<Genome>, count: usize) -> Vec<Genome> {
     let standing = standing(state, &genomes);
     let mut order: Vec<usize> = (0..genomes.len()).collect();
     order.sort_by(|&a, &b| {
@@ -208,7 +212,7 @@ fn select(state: &State, genomes: Vec<Genome>) -> Vec<Genome> {
         let crowding = other_distance.total_cmp(&distance);
         layer.cmp(&other).then(crowding).then(a.cmp(&b))
     });
-    order.truncate(state.settings().population);
+    order.truncate(count);
     order.into_iter().map(|i| genomes[i].clone()).collect()
 }
 

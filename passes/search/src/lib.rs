@@ -13,10 +13,16 @@ mod variation;
 mod evolution;
 
 mod planner;
+
+mod oracle_planner;
 mod sensitivity;
 
-mod network_objective;
 mod share;
+
+mod images;
+mod network_objective;
+
+mod confirm;
 
 pub mod baselines;
 
@@ -25,6 +31,7 @@ mod ablation;
 mod front;
 
 pub use ablation::{Ablation, Course};
+pub use confirm::{Confirmed, confirm};
 pub use dominance::{Limits, front};
 pub use error::SearchError;
 pub use evolution::search;
@@ -32,8 +39,10 @@ pub use front::{
     Activation, Alternative, Baseline, Data, FRONT_VERSION, Front, Point, Replacement, Tuned,
 };
 pub use hypervolume::{Reference, hypervolume};
-pub use network_objective::{Images, NetworkObjective, Screen};
+pub use images::Images;
+pub use network_objective::{NetworkObjective, Screen};
 pub use objective::{Genome, Objective, Restricted, Score, check_genome};
+pub use oracle_planner::OraclePlanner;
 pub use planner::{Cost, CountBootstraps, Planner};
 pub use sensitivity::{Sensitivities, seeds};
 pub use settings::{Budget, Settings, Stop};

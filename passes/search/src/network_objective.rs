@@ -14,95 +14,13 @@ use hecc_passes::replace::activations;
 use rayon::prelude::*;
 
 use crate::error::SearchError;
+use crate::images::{Images, Tally};
 use crate::objective::{Genome, Objective, Score, check_genome};
 use crate::planner::Planner;
 use crate::share::Share;
 
 /// Images computed between two looks at the flag that interrupts.
 const PART: usize = 64;
-/// Nats that one image adds at most: what is broken on a few images is not worse than what is broken
-/// on all of them.
-const MAX_NATS: f64 = 20.0;
-
-/// Images with what the network should say about them.
-#[derive(Clone, Debug)]
-pub struct Images {
-    images: Batch,
-    classes: Vec<usize>,
-    /// Logarithms of the teacher's probabilities, `[image][class]`.
-    teacher: Vec<f64>,
-    outputs: usize,
-}
-
-impl Images {
-    /// `teacher` is the exact network, or a better one of the same classes; without `labels` its class
-    /// is the right one.
-    ///
-    /// # Errors
-    /// [`SearchError::Images`]: none, not of the teacher's input shape, labels of another number or out
-    /// of range, or a teacher whose outputs are not finite on them.
-    pub fn new(
-        teacher: &Graph,
-        images: Batch,
-        labels: Option<&[usize]>,
-    ) -> Result<Self, SearchError> {
-        let refuse = |what: String| Err(SearchError::Images(what));
-        let network = Network::new(teacher)?;
-        if images.n == 0 {
-            return refuse("there are none".into());
-        }
-        if images.shape != network.input() {
-            return refuse(format!(
-                "they are {}, the network takes {}",
-                images.shape,
-                network.input()
-            ));
-        }
-        let outputs = network.output().elements();
-        let logits = network.forward(&images);
-        let mut teacher = Vec::with_capacity(images.n * outputs);
-        for i in 0..images.n {
-            match log_softmax(&logits.channels_first(i)) {
-                Some(row) => teacher.extend(row),
-                None => {
-                    return refuse(format!(
-                        "the exact network's outputs on image {i} are not finite; check the \
-                         preprocessing"
-                    ));
-                }
-            }
-        }
-        let classes = match labels {
-            None => (0..images.n)
-                .map(|i| class(&logits.channels_first(i)))
-                .collect(),
-            Some(labels) if labels.len() != images.n => {
-                return refuse(format!("{} labels for {} images", labels.len(), images.n));
-            }
-            Some(labels) => match labels.iter().position(|&label| label >= outputs) {
-                Some(i) => {
-                    return refuse(format!(
-                        "label {} of image {i}, the network has the classes 0 to {}",
-                        labels[i],
-                        outputs - 1
-                    ));
-                }
-                None => labels.to_vec(),
-            },
-        };
-        Ok(Self {
-            images,
-            classes,
-            teacher,
-            outputs,
-        })
-    }
-
-    /// How many.
-    pub fn count(&self) -> usize {
-        self.images.n
-    }
-}
 
 /// When a genome is not worth judging on all images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,20 +48,6 @@ pub struct NetworkObjective<P> {
     interrupted: Arc<AtomicBool>,
 }
 
-/// Counts on some images.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Tally {
-    images: usize,
-    correct: usize,
-    nats: f64,
-}
-
-impl Tally {
-    fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.images.max(1) as f64
-    }
-}
-
 impl<P: Planner> NetworkObjective<P> {
     /// `candidates[i]` are the alternatives of activation i of `graph`, in the order of
     /// [`activations`]; `planner` knows the same.
@@ -165,15 +69,7 @@ impl<P: Planner> NetworkObjective<P> {
                 what: format!("the network has {} activations", order.len()),
             });
         }
-        if images.images.shape != network.input() || images.outputs != network.output().elements() {
-            return Err(SearchError::Images(format!(
-                "they are {} with {} classes, the network takes {} to {} classes",
-                images.images.shape,
-                images.outputs,
-                network.input(),
-                network.output().elements()
-            )));
-        }
+        images.check(&network)?;
         let gene = |id: &ValueId| order.iter().position(|other| other == id);
         let genes: Vec<usize> = network.activations().iter().filter_map(gene).collect();
         let choices = genes
@@ -204,13 +100,7 @@ impl<P: Planner> NetworkObjective<P> {
     /// # Errors
     /// Images of another network.
     pub fn on(&self, images: Images) -> Result<NetworkObjective<&P>, SearchError> {
-        if images.images.shape != self.images.images.shape || images.outputs != self.images.outputs
-        {
-            return Err(SearchError::Images(format!(
-                "they are {}, the network takes {}",
-                images.images.shape, self.images.images.shape
-            )));
-        }
+        images.check(&self.network)?;
         let mut objective = NetworkObjective {
             network: self.network.clone(),
             choices: self.choices.clone(),
@@ -253,10 +143,7 @@ impl<P: Planner> NetworkObjective<P> {
 
     /// How many of the images the exact network classifies as it should.
     pub fn exact_share(&self) -> Share {
-        Share {
-            correct: self.judge_graph(self.images.count()).correct,
-            images: self.images.count(),
-        }
+        self.judge_graph(self.images.count()).share()
     }
 
     /// How many of all images every genome classifies as it should, whether it can be run or not.
@@ -267,11 +154,7 @@ impl<P: Planner> NetworkObjective<P> {
         let mut tallies = vec![Tally::default(); genomes.len()];
         let all: Vec<usize> = (0..genomes.len()).collect();
         self.judge(genomes, &all, 0..self.images.count(), &mut tallies)?;
-        let share = |t: &Tally| Share {
-            correct: t.correct,
-            images: t.images,
-        };
-        Ok(tallies.iter().map(share).collect())
+        Ok(tallies.iter().map(Tally::share).collect())
     }
 
     fn judge_exact(&mut self) {
@@ -285,9 +168,9 @@ impl<P: Planner> NetworkObjective<P> {
 
     /// The network with its own activations on the first `count` images.
     fn judge_graph(&self, count: usize) -> Tally {
-        let logits = self.network.forward(&self.images.images.slice(0..count));
+        let logits = self.network.forward(&self.images.batch(0..count));
         let mut tally = Tally::default();
-        self.count_into(&mut tally, 0, &logits);
+        self.images.count_into(&mut tally, 0, &logits);
         tally
     }
 
@@ -314,32 +197,15 @@ impl<P: Planner> NetworkObjective<P> {
             if self.interrupted.load(Ordering::Relaxed) {
                 return Err(SearchError::Interrupted);
             }
-            let images = self.images.images.slice(start..range.end.min(start + PART));
+            let images = self.images.batch(start..range.end.min(start + PART));
             let mut each = |k: usize, logits: &Batch| {
-                self.count_into(&mut tallies[which[k]], start, logits);
+                self.images
+                    .count_into(&mut tallies[which[k]], start, logits);
             };
             self.network
                 .forward_all(&images, &self.choices, &ordered, &mut each);
         }
         Ok(())
-    }
-
-    /// Adds the outputs for images `start`.. to a tally.
-    fn count_into(&self, tally: &mut Tally, start: usize, logits: &Batch) {
-        for k in 0..logits.n {
-            let (image, outputs) = (start + k, self.images.outputs);
-            let teacher = &self.images.teacher[image * outputs..][..outputs];
-            let logits = &logits.channels_first(k);
-            tally.images += 1;
-            match log_softmax(logits) {
-                Some(student) => {
-                    let right = class(logits) == self.images.classes[image];
-                    tally.correct += usize::from(right);
-                    tally.nats += divergence(teacher, &student).min(MAX_NATS);
-                }
-                None => tally.nats += MAX_NATS,
-            }
-        }
     }
 }
 
@@ -377,29 +243,6 @@ impl<P: Planner> Objective for NetworkObjective<P> {
         };
         Ok(costs.iter().zip(&tallies).map(score).collect())
     }
-}
-
-/// Position of the largest; the first of equals.
-fn class(logits: &[f32]) -> usize {
-    let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
-    (1..logits.len()).fold(0, better)
-}
-
-/// Logarithms of the probabilities; None unless all logits are finite.
-fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
-    if logits.iter().any(|l| !l.is_finite()) {
-        return None;
-    }
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shifted = || logits.iter().map(|l| f64::from(*l) - f64::from(largest));
-    let sum = shifted().map(f64::exp).sum::<f64>().ln();
-    Some(shifted().map(|l| l - sum).collect())
-}
-
-/// Kullback-Leibler divergence in nats, of logarithms of probabilities.
-fn divergence(teacher: &[f64], student: &[f64]) -> f64 {
-    let term = |(t, s): (&f64, &f64)| t.exp() * (t - s);
-    teacher.iter().zip(student).map(term).sum::<f64>().max(0.0)
 }
 
 #[cfg(test)]

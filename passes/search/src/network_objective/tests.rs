@@ -1,4 +1,5 @@
 use super::*;
+use crate::images::{MAX_NATS, class, divergence, log_softmax};
 use crate::planner::Cost;
 use hecc_ir::function::Function;
 use hecc_ir::nn::{Linear, Shape};
@@ -202,6 +203,42 @@ fn hopeless_genomes_keep_the_score_of_the_first_stage() {
         staged.evaluate(&[vec![0, 1]]),
         Err(SearchError::Interrupted)
     ));
+}
+
+/// A search on ten images, confirmed on others.
+#[test]
+fn a_front_is_confirmed_on_other_images() {
+    use crate::{Budget, Limits, Settings, State, confirm, search};
+    let (graph, images) = (graph(), inputs(200));
+    let judged = |images: &[Vec<f32>]| Images::new(&graph, batch(images), None).unwrap();
+    let objective =
+        NetworkObjective::new(&graph, &candidates(), Sum, judged(&images[..10]), None).unwrap();
+    let mut state = State::new(objective.sizes(), Settings::default(), vec![], "").unwrap();
+    let mut each = |_: &State, _: &crate::Generation| std::ops::ControlFlow::Continue(());
+    search(&objective, &mut state, &Budget::default(), &mut each).unwrap();
+    assert_eq!(state.archive().len(), 12);
+    let other = objective.on(judged(&images[10..])).unwrap();
+    let all = confirm(&other, &state, 12, &Limits::default()).unwrap();
+    let scores = other.evaluate(&all_genomes()).unwrap();
+    let expect = crate::front(&scores, &Limits::default());
+    let worth = |i: &usize| scores[*i].map(|s| (s.seconds, s.accuracy));
+    let got: Vec<_> = all
+        .iter()
+        .map(|c| Some((c.cost.seconds, c.accuracy.value())))
+        .collect();
+    assert_eq!(got, expect.iter().map(worth).collect::<Vec<_>>());
+    for confirmed in &all {
+        let score = state.score(&confirmed.genome).unwrap().unwrap();
+        assert_eq!(
+            (confirmed.searched, confirmed.accuracy.images),
+            (score.accuracy, 190)
+        );
+    }
+    let demanding = Limits {
+        min_accuracy: Some(1.0),
+        max_seconds: Some(1.0),
+    };
+    assert!(confirm(&other, &state, 12, &demanding).unwrap().is_empty());
 }
 
 #[test]
