@@ -34,7 +34,7 @@ const EVOLVED: [&[usize]; 14] = [
 /// What [LLK+22] use for 13 bits of precision; more than six polynomials of degree 7 can make.
 const PRECISE: [usize; 3] = [15, 15, 27];
 /// Points of the least squares.
-const POINTS: usize = 512;
+const POINTS: usize = 768;
 /// Where minimax compositions start to be one, over where the published balance puts it: on a
 /// distribution much narrower than the range it pays to look closer at zero, or less close.
 const EPSILONS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
@@ -142,6 +142,7 @@ fn evolution(degrees: &[usize], options: &Options) -> Option<Vec<Vec<f64>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::measured::grid;
     use super::*;
 
     #[test]
@@ -156,5 +157,57 @@ mod tests {
             assert!(all.any(|degrees| depths(&degrees) == depth), "{depth}");
         }
         assert_eq!(depths(&PRECISE), 14);
+    }
+
+    fn worst(function: &Function, found: &Approximation) -> f64 {
+        let range = found.range();
+        (-2000..=2000)
+            .map(|i| range * f64::from(i) / 2000.0)
+            .map(|x| (found.apply(x) - function.apply(0, x)).abs() / range)
+            .fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn minimax_compositions_reach_their_precision() {
+        let check = |function: Function, degrees: &[usize], bits: f64| {
+            let parts = made_of_sign(&function).unwrap();
+            let found = approximation(&remez(degrees), parts, 10.0);
+            found.verify().unwrap();
+            let worst = -worst(&function, &found).log2();
+            assert!(
+                worst > bits && worst < bits + 1.5,
+                "{degrees:?}: 2^-{worst}"
+            );
+        };
+        check(Function::Relu, &[7, 7], 6.5);
+        check(Function::Relu, &[15, 15], 8.2);
+        check(Function::Relu, &[15, 15, 27], 12.0);
+        check(Function::Abs, &[15, 15, 27], 11.0);
+        check(Function::LeakyRelu { slope: 0.5 }, &[15, 15], 9.2);
+    }
+
+    #[test]
+    fn least_squares_gain_where_values_are_and_keep_the_range() {
+        // A bell of a tenth of the range.
+        let density = |x: f64| 0.01 + 8.0 * (-50.0 * x * x).exp();
+        let points: Vec<(f64, f64)> = grid(POINTS)
+            .map(|(x, width)| (x, width * x * x * density(x)))
+            .collect();
+        for degrees in [&[7][..], &[15], &[7, 7], &[7, 15], &[15, 15], &[7, 7, 15]] {
+            let published = square_error(&remez(degrees), &points);
+            let found = least_squares(degrees, &points);
+            let error = square_error(&found, &points);
+            assert!(
+                error < 0.99 * published,
+                "{degrees:?}: {error}, {published}"
+            );
+            let outside = worst(&Function::Relu, &approximation(&found, (0.5, 0.5), 1.0));
+            assert!(outside < 0.2, "{degrees:?}: {outside} at worst");
+            for i in 0..=1000 {
+                let x = f64::from(i) / 1000.0;
+                let inner = odd::composed(&found[..degrees.len() - 1], x);
+                assert!(inner.abs() <= 1.0, "{degrees:?} at {x}: {inner}");
+            }
+        }
     }
 }

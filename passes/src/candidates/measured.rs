@@ -12,7 +12,7 @@ const PER_BIN: usize = 32;
 /// Least slope of a line: a map of zeros is nothing that layouts could carry.
 const LEAST_SLOPE: f32 = 1e-3;
 /// Density where nothing was measured, over its mean on [-B, B]: a composition must not explode there.
-const FLOOR: f64 = 1e-3;
+const FLOOR: f64 = 1e-2;
 
 /// A function on the points of a histogram.
 pub(super) struct Measured {
@@ -70,20 +70,16 @@ impl Measured {
         self.range
     }
 
-    /// Points of (0, 1], which get denser towards 0, and weights x^2 density(x): under them, squares of
-    /// errors of a sign are those of a ReLU, which is the same for x and -x.
+    /// The points of [`grid`] with weights x^2 density(x): under them, squares of errors of a sign are
+    /// those of a ReLU, which is the same for x and -x.
     pub(super) fn folded(&self, count: usize) -> Vec<(f64, f64)> {
         let density = |x: f64| {
             let bins = self.folded.len() as f64;
             let bin = self.folded.get((x / self.span * bins) as usize);
             FLOOR + bin.map_or(0.0, |mass| mass * bins / self.span)
         };
-        let point = |i: usize| {
-            let t = (i as f64 + 0.5) / count as f64;
-            let (x, width) = (t * t, 2.0 * t / count as f64);
-            (x, width * x * x * density(x))
-        };
-        (0..count).map(point).collect()
+        let weigh = |(x, width): (f64, f64)| (x, width * x * x * density(x));
+        grid(count).map(weigh).collect()
     }
 
     /// Root mean square of op - function, over B; infinite where the operator is.
@@ -141,6 +137,16 @@ impl Measured {
             })
             .collect()
     }
+}
+
+/// Points of (0, 1) and their shares of it, denser towards both ends: compositions rise at 0, and wave
+/// fastest at 1.
+pub(super) fn grid(count: usize) -> impl Iterator<Item = (f64, f64)> {
+    let step = std::f64::consts::PI / count as f64;
+    let angle = move |i: usize| (i as f64 + 0.5) * step;
+    (0..count)
+        .map(angle)
+        .map(move |t| (0.5 - 0.5 * t.cos(), 0.5 * step * t.sin()))
 }
 
 /// An element-by-element operator's value.

@@ -65,6 +65,30 @@ fn every_kind_in_order() {
     check(Function::Gelu { tanh: false });
 }
 
+#[test]
+fn one_composition_a_depth() {
+    let options = Options {
+        restarts: 0,
+        dominated: true,
+        ..Options::default()
+    };
+    let shape = Shape::new(3, 2, 2);
+    let found = candidates(&Function::Relu, shape, &bell(0.15), &options).unwrap();
+    let composites: Vec<&Candidate> = found
+        .iter()
+        .filter(|c| matches!(c.kind, Kind::Composite(_)))
+        .collect();
+    let depths: Vec<usize> = composites.iter().map(|c| c.kind.depth()).collect();
+    assert_eq!(depths, [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14]);
+    assert!(composites.is_sorted_by(|a, b| a.error > b.error));
+    for composite in composites {
+        assert_eq!(composite.trials.len(), 2, "{}", composite.kind);
+        assert_eq!(composite.trials[0].method, composite.method);
+    }
+    let kept = of(&Function::Relu, &bell(0.15)).len();
+    assert!(kept < found.len());
+}
+
 /// Solves the normal equations in powers of the network's value, by Gaussian elimination.
 fn dense(degree: usize, points: &[(f64, f64)], target: impl Fn(f64) -> f64) -> Vec<f64> {
     let n = degree + 1;
