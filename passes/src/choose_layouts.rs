@@ -67,6 +67,17 @@ pub struct Layouts {
     pub maps: Vec<Vec<Option<MapChoice>>>,
     /// Seconds of all linear maps, activations and the building of bootstrappers together.
     pub cost: f64,
+    /// What finding it took.
+    pub effort: Effort,
+}
+
+/// How much was looked at, free of clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Different maps between candidates: each is counted once at most.
+    pub maps: usize,
+    /// How often the search asked for the cost of one.
+    pub lookups: u64,
 }
 
 /// Runs the pass.

@@ -139,6 +139,11 @@ impl MapOptions {
         }
     }
 
+    /// Bytes they take, about.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + size_of::<MapChoice>() * (self.plain.len() + self.shared.len())
+    }
+
     /// The cheaper of computing every copy by itself and sharing the sum between the copies.
     pub fn cheapest(&self, prices: &Prices) -> MapChoice {
         let best = |options: &[MapChoice]| -> Option<MapChoice> {

@@ -209,7 +209,8 @@ impl Explorer<'_> {
         for log_n in self.catalogue.rings() {
             let shelf = self.catalogue.with_bootstrap(log_n, degree);
             found.refused.extend_from_slice(&shelf.refused);
-            if !shelf.sets.is_empty() && !(leave_out && found.beats(least(network, &shelf))) {
+            let hopeless = leave_out && found.beats(least(network, &shelf));
+            if !shelf.sets.is_empty() && !hopeless {
                 let packed = self.pack(network, log_n, true, &shelf)?;
                 self.add(packed, &shelf, leave_out, &mut found);
             }

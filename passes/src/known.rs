@@ -3,7 +3,7 @@
 //! Which maps lie between two layouts depends on the geometry of a chain alone, and networks that
 //! differ in their activations have most chains in common: relations, distances, options, costs and
 //! cuts are worked out once. Everything kept is a function of its key, so that a result does not depend
-//! on what was asked before, or on threads. Memory is bounded: a map that is full starts afresh.
+//! on what was asked before, or on threads. Memory is bounded: what is full starts afresh.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,39 +18,66 @@ use crate::geometry;
 use crate::layout_candidates::Candidate;
 use crate::relation::{self, Distances, Relation};
 
-/// Entries of a map before it starts afresh; one is a few kilobytes at most.
-const CAPACITY: usize = 1 << 15;
+/// Bytes that the relations, the distances, the options and the cells may take, each.
+const BYTES: usize = 64 << 20;
+/// Entries of the smaller maps.
+const ENTRIES: usize = 1 << 15;
 
 /// A map from keys to values that are worked out once.
 #[derive(Debug)]
-pub struct Memo<K, V>(RwLock<HashMap<K, V>>, usize);
+pub struct Memo<K, V> {
+    kept: RwLock<Kept<K, V>>,
+    most: usize,
+    size: fn(&K, &V) -> usize,
+}
+
+#[derive(Debug)]
+struct Kept<K, V> {
+    values: HashMap<K, V>,
+    size: usize,
+}
 
 impl<K: Hash + Eq, V: Clone> Memo<K, V> {
     /// An empty one that keeps up to so many values.
-    pub fn new(capacity: usize) -> Self {
-        Self(RwLock::default(), capacity)
+    pub fn new(most: usize) -> Self {
+        Self::sized(most, |_, _| 1)
     }
 
-    /// The value of a key, from `make` unless it is there. Two threads may both make it.
-    pub fn get<E>(&self, key: K, make: impl FnOnce(&K) -> Result<V, E>) -> Result<V, E> {
-        // Values are whole whenever the lock is free: a panic elsewhere breaks none.
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = known.get(&key) {
-            return Ok(value.clone());
+    /// An empty one that keeps values of this total size.
+    fn sized(most: usize, size: fn(&K, &V) -> usize) -> Self {
+        let kept = Kept {
+            values: HashMap::new(),
+            size: 0,
+        };
+        Self {
+            kept: RwLock::new(kept),
+            most,
+            size,
         }
-        drop(known);
-        let value = make(&key)?;
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= self.1 {
-            known.clear();
-        }
-        Ok(known.entry(key).or_insert(value).clone())
     }
 
-    /// [`Memo::get`] where nothing can fail.
+    /// The value of a key, from `make` unless it is there. Two threads may both make it; the first is
+    /// kept.
     pub fn of(&self, key: K, make: impl FnOnce(&K) -> V) -> V {
-        let made = self.get(key, |key| Ok::<V, std::convert::Infallible>(make(key)));
-        made.unwrap_or_else(|never| match never {})
+        // Values are whole whenever the lock is free: a panic elsewhere breaks none.
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = kept.values.get(&key) {
+            return value.clone();
+        }
+        drop(kept);
+        let value = make(&key);
+        let size = (self.size)(&key, &value);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = kept.values.get(&key) {
+            return value.clone();
+        }
+        if kept.size.saturating_add(size) > self.most {
+            kept.values.clear();
+            kept.size = 0;
+        }
+        kept.size += size;
+        kept.values.insert(key, value.clone());
+        value
     }
 }
 
@@ -97,28 +124,30 @@ type MapKey = (usize, Layout, Layout);
 pub struct Known {
     numbers: AtomicUsize,
     geometries: Memo<(Vec<u32>, Shape), Numbered<Relation>>,
-    relations: Memo<Relation, Numbered<Relation>>,
+    relations: Memo<Arc<Relation>, usize>,
     distances: Memo<MapKey, Arc<Vec<Distances>>>,
     options: Memo<MapKey, Arc<MapOptions>>,
     lists: Memo<Vec<Layout>, Numbered<Vec<Candidate>>>,
     prices: Memo<[u64; 7], usize>,
     classes: Memo<ClassKey, Cells>,
-    /// Where chains are cut, by geometry.
+    /// Where chains are cut at the reference prices, by geometry.
     pub cuts: Memo<Vec<u32>, Vec<usize>>,
 }
 
 impl Default for Known {
     fn default() -> Self {
+        let of_options = |_: &_, options: &Arc<MapOptions>| options.size();
+        let of_cells = |_: &_, cells: &Cells| size_of_val::<[_]>(cells);
         Self {
             numbers: AtomicUsize::new(0),
-            geometries: Memo::new(CAPACITY),
-            relations: Memo::new(CAPACITY / 8),
-            distances: Memo::new(CAPACITY / 8),
-            options: Memo::new(CAPACITY),
-            lists: Memo::new(CAPACITY),
-            prices: Memo::new(CAPACITY),
-            classes: Memo::new(CAPACITY / 8),
-            cuts: Memo::new(CAPACITY),
+            geometries: Memo::sized(BYTES, |key, r| 4 * key.0.len() + r.value.size()),
+            relations: Memo::sized(BYTES, |r, _| r.size()),
+            distances: Memo::sized(BYTES, |_, d| d.iter().map(Distances::size).sum()),
+            options: Memo::sized(BYTES, of_options),
+            lists: Memo::new(ENTRIES),
+            prices: Memo::new(ENTRIES),
+            classes: Memo::sized(BYTES, of_cells),
+            cuts: Memo::new(ENTRIES),
         }
     }
 }
@@ -127,13 +156,6 @@ impl Known {
     /// A number that nobody has.
     fn number(&self) -> usize {
         self.numbers.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn numbered<T>(&self, value: T) -> Numbered<T> {
-        Numbered {
-            number: self.number(),
-            value: Arc::new(value),
-        }
     }
 
     /// The relation of a chain, see [`Relation::new`].
@@ -145,8 +167,11 @@ impl Known {
     ) -> Numbered<Relation> {
         let key = (geometry::encode(stages.clone(), input), output);
         self.geometries.of(key, |_| {
-            let relation = Relation::new(stages, input, output);
-            self.relations.of(relation, |r| self.numbered(r.clone()))
+            let value = Arc::new(Relation::new(stages, input, output));
+            Numbered {
+                number: self.relations.of(Arc::clone(&value), |_| self.number()),
+                value,
+            }
         })
     }
 
@@ -186,7 +211,10 @@ impl Known {
         let both = candidates
             .iter()
             .flat_map(|c| [c.plain.clone(), c.seen.clone()]);
-        self.lists.of(both.collect(), |_| self.numbered(candidates))
+        self.lists.of(both.collect(), |_| Numbered {
+            number: self.number(),
+            value: Arc::new(candidates),
+        })
     }
 
     /// A number for the prices of linear maps.

@@ -18,16 +18,15 @@ mod best;
 mod gene;
 
 use hecc_ir::calibration::ActivationStatistics;
-use hecc_ir::function::{Approximation, Function};
 use hecc_ir::nn::{Graph, Op};
 
-use crate::approximate::{self, Choice, alternatives};
+use crate::approximate::{self, Choice};
 use crate::choose_parameters;
 use crate::complete_squares::complete_squares;
 use crate::explore::{Catalogue, Explorer, Network, Wanted};
 use crate::known::{Known, Memo};
 use crate::lower_to_slots::Units;
-use crate::pipeline::{EXACT_DEGREE, Options};
+use crate::pipeline::{self, EXACT_DEGREE, Options};
 use crate::replace::{activations, apply};
 use crate::steps::Steps;
 use crate::{Folded, PassError, fold_linear};
@@ -57,7 +56,7 @@ pub struct Oracle {
 }
 
 /// Results kept.
-const CAPACITY: usize = 1 << 17;
+const CAPACITY: usize = 1 << 16;
 
 impl Oracle {
     /// For the network `folded`, whose activations are to be replaced.
@@ -149,16 +148,7 @@ impl Oracle {
             rho: options.rho,
             ways: options.ways.clone(),
         };
-        let ways: Vec<Vec<Approximation>> = steps
-            .activations()
-            .map(|(_, hub, function)| match function {
-                Function::Approximated(_) => approximate::given(function),
-                function => {
-                    let statistics = squares.get(&hub.name).unwrap_or(&any);
-                    alternatives(function, statistics, &choice)
-                }
-            })
-            .collect::<Result<_, _>>()?;
+        let ways = pipeline::ways(&steps, &squares, &choice, |_| Ok(&any))?;
         let units = units(&steps, ways.len());
         Ok(Network { steps, ways, units })
     }

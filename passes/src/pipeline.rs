@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hecc_ir::calibration::{ActivationStatistics, Calibration};
 use hecc_ir::costs::CostTable;
-use hecc_ir::function::Approximation;
+use hecc_ir::function::{Approximation, Function};
 use hecc_ir::params::Parameters;
 use hecc_ir::program::Program;
 
@@ -19,7 +19,7 @@ use crate::known::Known;
 use crate::lower_to_slots::Units;
 use crate::place::{Mode, emit_program, place_at, problem};
 use crate::report::{self, CandidateReport, Report};
-use crate::steps::{HubKind, Steps};
+use crate::steps::{Hub, HubKind, Steps};
 use crate::{PassError, report::Comparison};
 
 /// What a user may choose.
@@ -189,19 +189,25 @@ fn network(
         rho: options.rho,
         ways: options.ways.clone(),
     };
-    let ways: Vec<Vec<Approximation>> = steps
-        .activations()
-        .map(|(_, hub, function)| match squares.get(&hub.name) {
-            Some(uniform) => alternatives(function, uniform, &choice),
-            None if matches!(function, hecc_ir::function::Function::Approximated(_)) => {
-                approximate::given(function)
-            }
-            None => alternatives(function, found(&hub.name)?, &choice),
-        })
-        .collect::<Result<_, _>>()?;
+    let ways = ways(&steps, &squares, &choice, found)?;
     let units = units(&steps, &ways, calibration, options.margin)?;
     let network = Network { steps, ways, units };
     Ok((network, degree))
+}
+
+/// The alternatives of every activation; `squares` has the statistics of those that became squares.
+pub(crate) fn ways<'a>(
+    steps: &Steps,
+    squares: &'a BTreeMap<String, ActivationStatistics>,
+    choice: &Choice,
+    found: impl Fn(&str) -> Result<&'a ActivationStatistics, PassError>,
+) -> Result<Vec<Vec<Approximation>>, PassError> {
+    let of = |(_, hub, function): (usize, &Hub, &Function)| match squares.get(&hub.name) {
+        Some(uniform) => alternatives(function, uniform, choice),
+        None if matches!(function, Function::Approximated(_)) => approximate::given(function),
+        None => alternatives(function, found(&hub.name)?, choice),
+    };
+    steps.activations().map(of).collect()
 }
 
 /// Degree of fused polynomials where every activation is one already: on the share of the half circle

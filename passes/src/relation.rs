@@ -49,6 +49,13 @@ pub struct Distances {
     values: Vec<isize>,
 }
 
+impl Distances {
+    /// Bytes they take, about.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + size_of_val::<[_]>(&self.values)
+    }
+}
+
 impl Relation {
     /// The relation of `stages` on a tensor of shape `input` with output shape `output`, from their
     /// geometry; of weights, only output channels that are all zero are left out.
@@ -91,6 +98,16 @@ impl Relation {
             (None, None) => Axes::All(output, input),
         };
         Self { axes, entries }
+    }
+
+    /// Bytes it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        let lists = match &self.axes {
+            Axes::Separable(pairs) => pairs.iter().map(|p| size_of_val::<[_]>(p)).sum(),
+            Axes::Listed(pairs) => size_of_val::<[_]>(pairs),
+            Axes::All(..) => 0,
+        };
+        size_of::<Self>() + lists
     }
 
     /// Most entries that the matrix can have.

@@ -2,8 +2,6 @@
 
 mod networks;
 
-use std::time::Instant;
-
 use hecc_ir::function::{Approximation, Function};
 use hecc_ir::nn::{Graph, Linear, Op};
 use hecc_passes::latency::{Oracle, Predicted};
@@ -79,7 +77,7 @@ fn check(name: &str, graph: &Graph, genomes: usize, kinds: &[usize]) {
     let folded = fold_linear(graph).unwrap();
     let oracle = Oracle::new(&folded, &Options::default()).unwrap();
     let mut numbers = Numbers::new(41);
-    for genome in 0..genomes {
+    for _ in 0..genomes {
         let ops: Vec<Op> = (0..activations(&folded.graph).len())
             .map(|activation| {
                 let share = f64::from(numbers.next() + 1.0) / 2.0;
@@ -87,9 +85,7 @@ fn check(name: &str, graph: &Graph, genomes: usize, kinds: &[usize]) {
                 alternative(&folded.graph, activation, kinds[kind.min(kinds.len() - 1)])
             })
             .collect();
-        let start = Instant::now();
         let got = oracle.predict(&ops);
-        println!("{name} {genome}: {:?} {got:?}", start.elapsed());
         let expect = lowered(&folded, &ops, &Options::default());
         match (got, expect) {
             (Ok(got), Ok(expect)) => {
@@ -110,23 +106,24 @@ fn check(name: &str, graph: &Graph, genomes: usize, kinds: &[usize]) {
 #[test]
 fn predictions_are_those_of_lower() {
     let all: Vec<usize> = (0..KINDS).collect();
-    check("digits", &digits(Style::Folded), 20, &all);
-    check("resnet", &resnet(Style::Kept, 1, 4, 8), 20, &all);
+    check("digits", &digits(Style::Folded), 8, &all);
+    check("resnet", &resnet(Style::Kept, 1, 4, 8), 5, &all);
     check(
         "pre-activation",
         &pre_activation(Style::Folded, 1, 4, 8),
-        20,
+        8,
         &all,
     );
-    check("dense", &dense(Style::Folded, 2, 4, 8), 20, &all);
-    check("mobile", &mobile(Style::Folded, 8, 4), 6, &all);
-    check("shallow", &digits(Style::Folded), 10, &[0, 1, 2, 3, 5]);
-}
-
-#[test]
-fn resnet20() {
-    let graph = resnet(Style::Folded, 3, 16, 32);
-    check("resnet20", &graph, 3, &[0, 1, 3, 5, 7, 8]);
+    check("dense", &dense(Style::Folded, 2, 4, 8), 6, &all);
+    check("mobile", &mobile(Style::Folded, 8, 4), 2, &all);
+    // Without bootstraps.
+    check("levelled", &digits(Style::Folded), 6, &[0, 1, 2, 3, 5]);
+    check(
+        "ResNet-20",
+        &resnet(Style::Folded, 3, 16, 32),
+        1,
+        &[0, 1, 3, 5, 7, 8],
+    );
 }
 
 /// Errors as a search would measure them: smaller for larger degrees, larger for earlier layers.
@@ -163,19 +160,80 @@ fn the_best_genome_is_about_the_best_of_all() {
             let least = all
                 .map(|genome| total(&genome))
                 .fold(f64::INFINITY, f64::min);
-            let start = Instant::now();
             let best = oracle.best(&candidates, &errors, lambda).unwrap();
             let got = total(&best);
-            println!(
-                "{name} {lambda}: {:?} {best:?} {got} {least}",
-                start.elapsed()
-            );
             assert!(
-                got <= 1.1 * least,
+                got <= 1.02 * least,
                 "{name}, {lambda}: {got}, the least is {least}"
             );
         }
     };
     check("digits", &digits(Style::Folded));
     check("dense", &dense(Style::Folded, 3, 4, 8));
+}
+
+#[test]
+fn wrong_questions_are_refused() {
+    let folded = fold_linear(&digits(Style::Folded)).unwrap();
+    let mut options = Options::default();
+    let oracle = Oracle::new(&folded, &options).unwrap();
+    let ops: Vec<Op> = (0..3).map(|a| alternative(&folded.graph, a, 5)).collect();
+    let option = |error: Option<PassError>, expect: &str| match error {
+        Some(PassError::Option { name, .. }) => assert_eq!(name, expect),
+        other => panic!("{other:?}, expected a word on {expect}"),
+    };
+    option(oracle.predict(&ops[1..]).err(), "operators");
+    let mut relu = ops.clone();
+    relu[1] = Op::Activation(Function::Relu);
+    option(oracle.predict(&relu).err(), "activation");
+    let lists = |op: &Op| vec![vec![op.clone()]; 3];
+    let best = |candidates: &[Vec<Op>], errors: &[Vec<f64>], lambda| {
+        oracle.best(candidates, errors, lambda).err()
+    };
+    let one = vec![vec![0.5]; 3];
+    assert_eq!(best(&lists(&ops[0]), &one, 1.0), None);
+    option(best(&lists(&ops[0])[1..], &one, 1.0), "candidates");
+    option(best(&lists(&ops[0]), &one[1..], 1.0), "candidates");
+    option(
+        best(&lists(&ops[0]), &vec![vec![f64::NAN]; 3], 1.0),
+        "errors",
+    );
+    option(best(&lists(&ops[0]), &one, -1.0), "lambda");
+    option(best(&lists(&relu[1]), &one, 1.0), "candidate");
+    // A degree says what a function becomes.
+    options.degree = Some(15);
+    assert!(
+        Oracle::new(&folded, &options)
+            .unwrap()
+            .predict(&relu)
+            .is_ok()
+    );
+    options.constraints.ring = Some(20);
+    option(Oracle::new(&folded, &options).err(), "ring");
+}
+
+/// What was asked before, and by whom, changes nothing.
+#[test]
+fn predictions_do_not_depend_on_the_past() {
+    let folded = fold_linear(&resnet(Style::Folded, 1, 4, 8)).unwrap();
+    let count = activations(&folded.graph).len();
+    let genome = |shift: usize| -> Vec<Op> {
+        (0..count)
+            .map(|a| alternative(&folded.graph, a, (a * 3 + shift) % KINDS))
+            .collect()
+    };
+    let new = || Oracle::new(&folded, &Options::default()).unwrap();
+    let oracle = new();
+    let shared: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|shift| {
+                let (oracle, genome) = (&oracle, &genome);
+                scope.spawn(move || oracle.predict(&genome(shift)).unwrap())
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    for shift in [3, 0] {
+        assert_eq!(new().predict(&genome(shift)).unwrap(), shared[shift]);
+    }
 }

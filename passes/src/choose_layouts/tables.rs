@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hecc_ir::linear::MAX_VISITED;
 
-use super::{HubLayout, Layouts, Request};
+use super::{Effort, HubLayout, Layouts, Request};
 use crate::PassError;
 use crate::cost::Prices;
 use crate::known::{Cell, Cells, ClassKey, Known, Numbered};
@@ -49,6 +49,7 @@ pub struct Tables<'a> {
     lists: Vec<Numbered<Vec<Candidate>>>,
     classes: Vec<Class>,
     known: &'a Known,
+    lookups: std::cell::Cell<u64>,
 }
 
 impl<'a> Tables<'a> {
@@ -64,6 +65,7 @@ impl<'a> Tables<'a> {
             lists: Vec::new(),
             classes: Vec::new(),
             known,
+            lookups: std::cell::Cell::new(0),
         };
         let prices = known.prices(request.prices);
         let mut classes: HashMap<ClassKey, usize> = HashMap::new();
@@ -140,6 +142,7 @@ impl<'a> Tables<'a> {
 
     /// Seconds of an edge between these candidates.
     pub fn cost(&self, edge: usize, source: usize, target: usize) -> f64 {
+        self.lookups.set(self.lookups.get() + 1);
         self.cell(edge, source, target).cost
     }
 
@@ -190,6 +193,10 @@ impl<'a> Tables<'a> {
             hubs: hubs.collect(),
             maps,
             cost,
+            effort: Effort {
+                maps: self.classes.iter().map(|class| class.cells.len()).sum(),
+                lookups: self.lookups.get(),
+            },
         }
     }
 }
