@@ -17,6 +17,7 @@ use selection::Selection;
 /// A linear operator, prepared for one shape of operand.
 #[derive(Clone, Debug)]
 pub struct Operator {
+    input: Shape,
     output: Shape,
     kind: Kind,
 }
@@ -57,7 +58,11 @@ impl Operator {
             | Linear::Gather { .. }
             | Linear::Reshape { .. } => Kind::selected(Selection::new(linear, input, output)),
         };
-        Ok(Self { output, kind })
+        Ok(Self {
+            input,
+            output,
+            kind,
+        })
     }
 
     /// Its transpose: from the gradient by the result of `linear` to that by its operand of shape
@@ -98,6 +103,7 @@ impl Operator {
             }
         };
         Ok(Self {
+            input: output,
             output: input,
             kind,
         })
@@ -113,6 +119,7 @@ impl Operator {
     /// # Panics
     /// When `x` has another shape than the operator was prepared for.
     pub fn apply(&self, x: &Batch) -> Batch {
+        assert_eq!(x.shape, self.input, "shape of a batch");
         match &self.kind {
             Kind::Correlation(correlation) => correlation.apply(x),
             Kind::Matrix(matrix) => {

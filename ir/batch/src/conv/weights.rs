@@ -9,9 +9,11 @@ use crate::error::BatchError;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// A batch is summed in as many ranges of images, whatever the number of threads: the order of the sums
-/// is fixed, and so is the result.
+/// A batch is summed in at most as many ranges of images, whatever the number of threads: the order of
+/// the sums is fixed, and so is the result.
 const RANGES: usize = 8;
+/// Fewest images of a range: every range costs a pass over the weights.
+const RANGE: usize = 4;
 /// Rows of a matrix of outer products that one thread takes at a time.
 const ROWS: usize = 64;
 
@@ -75,7 +77,7 @@ pub fn weight_gradient(
         }
         sums
     };
-    let range = x.n.div_ceil(RANGES).max(1);
+    let range = x.n.div_ceil(RANGES).max(RANGE);
     let ranges: Vec<_> = (0..x.n)
         .step_by(range)
         .map(|i| i..(i + range).min(x.n))
@@ -86,16 +88,15 @@ pub fn weight_gradient(
         sums.iter_mut().zip(part).for_each(|(s, p)| *s += p);
     }
     let mut weight = vec![0.0; gradient.shape.c * inputs * taps];
-    for (i, w) in weight.iter_mut().enumerate() {
-        let (to, from, number) = (i / taps / inputs, i / taps % inputs, i % taps);
-        let Some(tap) = part.numbers.iter().position(|&n| n == number) else {
-            continue;
-        };
+    for (pair, weights) in weight.chunks_exact_mut(taps).enumerate() {
+        let (to, from) = (pair / inputs, pair % inputs);
         let (group, to) = (to / outputs, to % outputs);
-        *w = match depthwise {
-            true => sums[tap * across + group],
-            false => sums[((group * met + tap) * inputs + from) * across + to],
-        };
+        for (tap, &number) in part.numbers.iter().enumerate() {
+            weights[number] = match depthwise {
+                true => sums[tap * across + group],
+                false => sums[((group * met + tap) * inputs + from) * across + to],
+            };
+        }
     }
     Ok(weight)
 }
