@@ -1,5 +1,9 @@
 //! The command line.
 
+mod search;
+
+pub use search::{Finetune, Pick, Search};
+
 use crate::import::MaxPool;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -34,6 +38,13 @@ pub enum Command {
     Diff(Diff),
     /// Write the network that a plan computes, with its polynomials, as an ONNX model
     Export(Export),
+    /// Find the front of accuracy against latency: for every activation its own polynomial, for every
+    /// point of the front a plan
+    Search(Search),
+    /// Take the plan of a point from a front
+    Pick(Pick),
+    /// Train the network of a point with its polynomials, and add it to the front
+    Finetune(Finetune),
 }
 
 /// Arguments of `check`.

@@ -6,6 +6,7 @@ use crate::files;
 use crate::histogram::Histogram;
 use crate::model::load;
 use crate::model_hash::model_hash;
+use crate::print::{note, say};
 use crate::progress::bar;
 use hecc_images::Dataset;
 use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION, ValueRange};
@@ -34,20 +35,20 @@ pub fn calibrate(args: &Calibrate) -> Result<(), Failure> {
     let mut json = serde_json::to_vec(&calibration).map_err(|e| Failure::in_file(&path, e))?;
     json.push(b'\n');
     files::write(&path, &json)?;
-    println!(
+    say!(
         "{} images, {} activations",
         calibration.images,
         calibration.activations.len()
-    );
+    )?;
     for Agreement { degree, same_class } in &calibration.agreement {
-        println!(
+        say!(
             "degree {degree:>2}: same class as the model on {:.1} %",
             100.0 * same_class
-        );
+        )?;
     }
-    println!("written to {}", path.display());
+    say!("written to {}", path.display())?;
     if divergent > 0 {
-        eprintln!("note: {divergent} images left out: the model's values on them are not finite");
+        note!("note: {divergent} images left out: the model's values on them are not finite");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::args::Check;
 use crate::failure::Failure;
 use crate::import::{ImportError, Imported, MaxPool, MaximumPrice, examine};
+use crate::print::say;
 use hecc_ir::nn::{Graph, Op};
 use hecc_passes::fold_linear;
 use std::collections::BTreeMap;
@@ -78,12 +79,12 @@ pub fn check(args: &Check) -> Result<(), Failure> {
         network,
     };
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&report).map_err(|e| Failure::in_file(&args.model, e))?
-        );
+        )?;
     } else {
-        print!("{}", report.text(args.maxpool));
+        say!("{}", report.text(args.maxpool).trim_end())?;
     }
     match report.problems.len() {
         0 => Ok(()),

@@ -6,6 +6,7 @@ use crate::files;
 use crate::import::MaxPool;
 use crate::model::load;
 use crate::model_hash::{model_hash, same_model};
+use crate::print::{note, say};
 use crate::summary::{Summary, bytes};
 use hecc_ir::calibration::Calibration;
 use hecc_ir::costs::CostTable;
@@ -94,25 +95,25 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     let summary = Summary::new(&plan, encoded.len() as u64);
     if args.json {
         let both = serde_json::json!({ "plan": summary, "choices": report });
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&both).map_err(|e| Failure::in_file(&args.output, e))?
-        );
+        )?;
     } else {
-        print!("{}", summary.text());
-        println!("{:<12} {}", "placement", comparison(&report));
+        say!("{}", summary.text().trim_end())?;
+        say!("{:<12} {}", "placement", comparison(&report))?;
         let seconds = begun.elapsed().as_secs_f64();
-        println!(
+        say!(
             "compiled in {seconds:.1} s, {} written to {}",
             bytes(encoded.len() as u64),
             args.output.display()
-        );
+        )?;
     }
     for note in imported.notes {
-        eprintln!("note: {note}");
+        note!("note: {note}");
     }
     if plain {
-        eprintln!(
+        note!(
             "note: no {} beside the model: pixels are scaled to [0, 1] and classes have no names",
             files::beside(&args.model, "preprocess.toml").display()
         );
@@ -120,16 +121,19 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(args: &Compile) -> Result<Options, Failure> {
-    let costs = match &args.costs {
-        None => CostTable::reference().clone(),
-        Some(path) => {
-            let help = "measure this machine: hecc-run bench -o costs.json";
-            let text = String::from_utf8(files::read(path, LIMIT)?)
-                .map_err(|_| Failure::in_file(path, "is no cost table").help(help))?;
-            CostTable::from_json(&text).map_err(|e| Failure::in_file(path, e).help(help))?
-        }
+/// The prices given, else those of the reference machine.
+pub fn cost_table(path: Option<&Path>) -> Result<CostTable, Failure> {
+    let Some(path) = path else {
+        return Ok(CostTable::reference().clone());
     };
+    let help = "measure this machine: hecc-run bench -o costs.json";
+    let text = String::from_utf8(files::read(path, LIMIT)?)
+        .map_err(|_| Failure::in_file(path, "is no cost table").help(help))?;
+    CostTable::from_json(&text).map_err(|e| Failure::in_file(path, e).help(help))
+}
+
+fn options(args: &Compile) -> Result<Options, Failure> {
+    let costs = cost_table(args.costs.as_deref())?;
     Ok(Options {
         degree: args.degree,
         tolerance: args.tolerance,
@@ -219,23 +223,36 @@ fn calibration(
             "measure the model on images (a folder, or a .npy array) first: {command}"
         )));
     }
+    read_calibration(&path, &args.model, graph, &command)
+}
+
+/// A calibration from a file, checked against the model; `command` makes it.
+///
+/// # Errors
+/// When it cannot be read, is none, or is another model's.
+pub fn read_calibration(
+    path: &Path,
+    model: &Path,
+    graph: &Graph,
+    command: &str,
+) -> Result<Calibration, Failure> {
     let calibration: Calibration =
-        serde_json::from_slice(&files::read(&path, LIMIT)?).map_err(|e| {
-            Failure::in_file(&path, format!("is no calibration: {e}"))
+        serde_json::from_slice(&files::read(path, LIMIT)?).map_err(|e| {
+            Failure::in_file(path, format!("is no calibration: {e}"))
                 .help(format!("measure again: {command}"))
         })?;
     calibration
         .validate()
-        .map_err(|e| Failure::in_file(&path, e).help(format!("measure again: {command}")))?;
+        .map_err(|e| Failure::in_file(path, e).help(format!("measure again: {command}")))?;
     let hash = model_hash(graph);
     if !same_model(&calibration.model_hash, &hash) {
         return Err(Failure::in_file(
-            &path,
+            path,
             format!(
                 "was measured on another model ({}, {}), not on {} ({})",
                 calibration.model,
                 &calibration.model_hash[..8],
-                args.model.display(),
+                model.display(),
                 &hash[..8]
             ),
         )

@@ -4,6 +4,7 @@ use crate::args::Diff;
 use crate::failure::Failure;
 use crate::files;
 use crate::inspect;
+use crate::print::say;
 use hecc_ir::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -105,9 +106,9 @@ pub fn diff(args: &Diff) -> Result<(), Failure> {
     })?;
     if args.json {
         let json = serde_json::to_string_pretty(&comparison);
-        println!("{}", json.map_err(|e| Failure::in_file(&args.stats, e))?);
+        say!("{}", json.map_err(|e| Failure::in_file(&args.stats, e))?)?;
     } else {
-        print!("{}", comparison.text());
+        say!("{}", comparison.text().trim_end())?;
     }
     Ok(())
 }

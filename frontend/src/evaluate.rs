@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::inspect::load;
 use crate::model;
+use crate::print::say;
 use crate::progress::bar;
 use hecc_images::{Dataset, Values, read_npy};
 use hecc_ir::nn::{Graph, Shape};
@@ -60,7 +61,7 @@ pub fn evaluate(args: &Evaluate) -> Result<(), Failure> {
     let labels = args
         .labels
         .as_deref()
-        .map(|path| labels(path, images))
+        .map(|path| labels(path, Some(images)))
         .transpose()?;
     let progress = bar("evaluating", images);
     let one = |index: usize| {
@@ -82,12 +83,12 @@ pub fn evaluate(args: &Evaluate) -> Result<(), Failure> {
     }
     let report = report(&outcomes, labels.as_deref(), graph.is_some());
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&report).map_err(|e| Failure::in_file(&args.plan, e))?
-        );
+        )?;
     } else {
-        print!("{}", report.text());
+        say!("{}", report.text().trim_end())?;
     }
     Ok(())
 }
@@ -202,8 +203,8 @@ impl Report {
     }
 }
 
-/// Classes of the first `images` images: an array of integers, or one byte each.
-pub fn labels(path: &Path, images: usize) -> Result<Vec<usize>, Failure> {
+/// Classes of the first `images` images, or of all: an array of integers, or one byte each.
+pub fn labels(path: &Path, images: Option<usize>) -> Result<Vec<usize>, Failure> {
     let npy = path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("npy"));
@@ -224,6 +225,7 @@ pub fn labels(path: &Path, images: usize) -> Result<Vec<usize>, Failure> {
             .map(i64::from)
             .collect()
     };
+    let images = images.unwrap_or(values.len());
     if values.len() < images {
         return Err(Failure::in_file(
             path,

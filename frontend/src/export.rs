@@ -18,6 +18,7 @@ use crate::files;
 use crate::import::{self, APPROXIMATIONS, CALIBRATION};
 use crate::inspect;
 use crate::model_hash::model_hash;
+use crate::print::{note, say};
 use hecc_ir::calibration::{Calibration, VERSION, ValueRange};
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_passes::{Folded, Options, fold_linear};
@@ -29,23 +30,23 @@ pub fn export(args: &Export) -> Result<(), Failure> {
     let (plan, _) = inspect::load(&args.plan)?;
     let bytes = model(&plan).map_err(|e| Failure::in_file(&args.plan, e.what))?;
     files::write(&args.output, &bytes)?;
-    println!("{} bytes written to {}", bytes.len(), args.output.display());
+    say!("{} bytes written to {}", bytes.len(), args.output.display())?;
     let path = files::beside(&args.output, "preprocess.toml");
     match description(&plan.preprocess) {
         Some(text) => {
             files::write(&path, text.as_bytes())?;
-            println!(
+            say!(
                 "normalisation and class names written to {}",
                 path.display()
-            );
+            )?;
         }
-        None => eprintln!("note: no {}: the input is no image", path.display()),
+        None => note!("note: no {}: the input is no image", path.display()),
     }
     Ok(())
 }
 
 /// The ONNX file of a checked plan.
-fn model(plan: &Plan) -> Result<Vec<u8>, Failure> {
+pub fn model(plan: &Plan) -> Result<Vec<u8>, Failure> {
     let broken = |e: String| Failure::new(format!("cannot be exported: {e}"));
     let stated = |network: &network::Network| {
         serde_json::to_string(&network.stated).map_err(|e| broken(e.to_string()))
@@ -97,7 +98,7 @@ fn calibration(plan: &Plan, folded: &Folded, units: &BTreeMap<String, f64>) -> C
 }
 
 /// The description that `hecc` reads beside a model; None where the input is no image.
-fn description(preprocess: &Preprocess) -> Option<String> {
+pub fn description(preprocess: &Preprocess) -> Option<String> {
     if preprocess.channels != 1 && preprocess.channels != 3 {
         return None;
     }

@@ -61,3 +61,21 @@ impl From<PassError> for Failure {
         Self::new(e.to_string())
     }
 }
+
+impl From<hecc_batch::BatchError> for Failure {
+    fn from(e: hecc_batch::BatchError) -> Self {
+        Self::new(e.to_string())
+    }
+}
+
+impl From<hecc_search::SearchError> for Failure {
+    fn from(e: hecc_search::SearchError) -> Self {
+        Self::new(e.to_string())
+    }
+}
+
+impl From<hecc_train::TrainError> for Failure {
+    fn from(e: hecc_train::TrainError) -> Self {
+        Self::new(e.to_string())
+    }
+}

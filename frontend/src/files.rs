@@ -5,6 +5,7 @@ use hecc_ir::nn::Shape;
 use hecc_ir::plan::Preprocess;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// The file beside `model` with another ending: `m.onnx`, `calib.json` to `m.calib.json`.
 pub fn beside(model: &Path, ending: &str) -> PathBuf {
@@ -36,6 +37,17 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// When the folder cannot be written; nothing is left then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let file = temporary(path, bytes)?;
+    file.persist(path)
+        .map_err(|e| Failure::in_file(path, format!("cannot be written: {}", e.error)))?;
+    Ok(())
+}
+
+/// A file in the folder of `path`, written and on disk, that is gone unless it gets a name.
+///
+/// # Errors
+/// When the folder cannot be written; nothing is left then.
+pub fn temporary(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Failure> {
     let cannot = |e: std::io::Error| Failure::in_file(path, format!("cannot be written: {e}"));
     let folder = path
         .parent()
@@ -48,8 +60,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut file = builder.tempfile_in(folder).map_err(cannot)?;
     file.write_all(bytes).map_err(cannot)?;
     file.as_file().sync_all().map_err(cannot)?;
-    file.persist(path).map_err(|e| cannot(e.error))?;
-    Ok(())
+    Ok(file)
 }
 
 /// The preprocessing for a model: the file given, else the one beside the model, else none.

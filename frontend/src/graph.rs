@@ -1,15 +1,14 @@
 //! `hecc graph`: the program as a picture, level over time.
 
-mod svg;
-
 use crate::args::Graph;
 use crate::failure::Failure;
 use crate::files;
 use crate::inspect;
+use crate::print::say;
+use crate::svg::{BOOTSTRAP, INK, LEVEL, LINE, REFRESH, SKIP, Svg, WORK};
 use hecc_ir::plan::Plan;
 use hecc_ir::program::{Op, Program, Value};
 use std::collections::BTreeMap;
-use svg::{BOOTSTRAP, INK, LEVEL, LINE, REFRESH, SKIP, Svg, WORK};
 
 /// Width of one node's column, in pixels.
 const COLUMN: usize = 22;
@@ -27,7 +26,7 @@ const LARGE: f64 = 10.0;
 pub fn graph(args: &Graph) -> Result<(), Failure> {
     let (plan, _) = inspect::load(&args.plan)?;
     files::write(&args.output, picture(&plan).as_bytes())?;
-    println!(
+    say!(
         "{} nodes, {} of them bootstraps, written to {}",
         plan.program.nodes.len(),
         plan.program
@@ -36,7 +35,7 @@ pub fn graph(args: &Graph) -> Result<(), Failure> {
             .filter(|n| is_bootstrap(&n.op))
             .count(),
         args.output.display()
-    );
+    )?;
     Ok(())
 }
 

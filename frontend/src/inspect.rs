@@ -3,6 +3,7 @@
 use crate::args::Inspect;
 use crate::failure::Failure;
 use crate::files;
+use crate::print::say;
 use crate::summary::Summary;
 use hecc_ir::plan::Plan;
 use std::path::Path;
@@ -15,12 +16,12 @@ pub fn inspect(args: &Inspect) -> Result<(), Failure> {
     let (plan, bytes) = load(&args.plan)?;
     let summary = Summary::new(&plan, bytes);
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&summary).map_err(|e| Failure::in_file(&args.plan, e))?
-        );
+        )?;
     } else {
-        print!("{}\n{}", summary.text(), summary.table());
+        say!("{}\n{}", summary.text(), summary.table().trim_end())?;
     }
     Ok(())
 }

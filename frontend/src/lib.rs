@@ -9,20 +9,26 @@ mod evaluate;
 mod export;
 mod failure;
 mod files;
+mod finetune;
 mod graph;
 mod histogram;
 pub mod import;
 mod inspect;
 mod model;
 mod model_hash;
+mod pick;
+mod print;
 mod progress;
+mod search;
 mod simulate;
 mod summary;
+mod svg;
 
 pub use model_hash::model_hash;
 
 use args::{Args, Command};
 use clap::Parser;
+use search::{End, INTERRUPTED};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -35,7 +41,8 @@ const NO_BETTER_HELP: &str = "check that the path is right and the file is what 
 
 /// Runs the `hecc` command with these arguments, the program's name first.
 ///
-/// Returns 0, or 2 after printing what is wrong and what to do about it.
+/// Returns 0, 2 after printing what is wrong and what to do about it, or 130 when Ctrl-C ended it in good
+/// order.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
@@ -46,18 +53,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match dispatch(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(failure) => {
-            eprintln!("error: {}", failure.what);
+            print::note!("error: {}", failure.what);
             let help = failure.help.as_deref().unwrap_or(NO_BETTER_HELP);
-            eprintln!("help: {help}");
+            print::note!("help: {help}");
             ExitCode::from(BAD_INPUT)
         }
     }
 }
 
-fn dispatch(args: &Args) -> Result<(), failure::Failure> {
+fn dispatch(args: &Args) -> Result<End, failure::Failure> {
     match &args.command {
+        Command::Search(args) => return search::search(args),
+        Command::Finetune(args) => return finetune::finetune(args),
+        Command::Pick(args) => pick::pick(args),
         Command::Check(args) => check::check(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
         Command::Compile(args) => compile::compile(args),
@@ -67,7 +78,8 @@ fn dispatch(args: &Args) -> Result<(), failure::Failure> {
         Command::Graph(args) => graph::graph(args),
         Command::Diff(args) => diff::diff(args),
         Command::Export(args) => export::export(args),
-    }
+    }?;
+    Ok(End::Done)
 }
 
 #[cfg(test)]

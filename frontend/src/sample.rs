@@ -121,7 +121,8 @@ pub fn images(graph: &Graph, count: usize) -> Vec<Vec<f32>> {
     (0..count).map(image).collect()
 }
 
-fn calibrated(graph: &Graph) -> Calibration {
+/// What random images measure.
+pub fn calibrated(graph: &Graph) -> Calibration {
     let mut histograms: BTreeMap<ValueId, Histogram> = BTreeMap::new();
     let mut values: BTreeMap<ValueId, f32> = BTreeMap::new();
     let function = exact(graph);

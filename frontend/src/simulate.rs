@@ -4,6 +4,7 @@ use crate::args::Simulate;
 use crate::evaluate::labels;
 use crate::failure::Failure;
 use crate::inspect::load;
+use crate::print::say;
 use crate::progress::bar;
 use hecc_images::Dataset;
 use hecc_simulator::{Layer, Report, Run, Share, Simulator, Totals};
@@ -24,7 +25,7 @@ pub fn simulate(args: &Simulate) -> Result<(), Failure> {
     let labels = args
         .labels
         .as_deref()
-        .map(|path| labels(path, images))
+        .map(|path| labels(path, Some(images)))
         .transpose()?;
     let simulator = Simulator::new(&plan).map_err(|e| Failure::in_file(&args.plan, e))?;
     let progress = bar("simulating", images);
@@ -47,12 +48,12 @@ pub fn simulate(args: &Simulate) -> Result<(), Failure> {
     progress.finish_and_clear();
     let report = totals.report(&simulator);
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&report).map_err(|e| Failure::in_file(&args.plan, e))?
-        );
+        )?;
     } else {
-        print!("{}\n{}", text(&report), table(&report.layers));
+        say!("{}\n{}", text(&report), table(&report.layers).trim_end())?;
     }
     Ok(())
 }

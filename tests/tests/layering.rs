@@ -57,13 +57,20 @@ fn layers_are_edges() {
     check("hecc-passes", &["hecc-ir"]);
     check("hecc-backend", &["hecc-ir"]);
     check("hecc-simulator", &["hecc-ir"]);
+    check("hecc-batch", &["hecc-ir"]);
+    let learning = ["hecc-batch", "hecc-ir", "hecc-passes"];
+    check("hecc-search", &learning);
+    check("hecc-train", &learning);
     // The compiler never links the cryptography.
     let compiler = [
         "hecc-backend",
+        "hecc-batch",
         "hecc-images",
         "hecc-ir",
         "hecc-passes",
+        "hecc-search",
         "hecc-simulator",
+        "hecc-train",
     ];
     check("hecc-frontend", &compiler);
     // The server's side has no type that could hold a secret.

@@ -110,6 +110,27 @@ impl Svg {
         );
     }
 
+    /// A line through several points.
+    pub fn polyline(&mut self, points: &[Point], colour: &str, width: f64) {
+        let mut d = String::new();
+        for (i, (x, y)) in points.iter().enumerate() {
+            let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
+        }
+        let _ = writeln!(
+            self.out,
+            r#"<path d="{d}" stroke="{colour}" stroke-width="{width}" fill="none"/>"#
+        );
+    }
+
+    /// A filled circle around (x, y), with a text.
+    pub fn circle(&mut self, x: f64, y: f64, radius: f64, colour: &str, title: &str) {
+        let _ = writeln!(
+            self.out,
+            r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius:.1}" fill="{colour}">{}</circle>"#,
+            titled(title)
+        );
+    }
+
     /// The whole file.
     pub fn finish(mut self) -> String {
         self.out.push_str("</svg>\n");

@@ -1,0 +1,109 @@
+//! A plan of a genome: the network with its operators, folded, measured and compiled as any other.
+
+use super::measure::measure;
+use crate::failure::Failure;
+use crate::summary::bytes;
+use hecc_ir::nn::{Graph, Op};
+use hecc_ir::plan::{Plan, Preprocess};
+use hecc_ir::program;
+use hecc_passes::replace::apply;
+use hecc_passes::{Folded, Options, fold_linear, lower};
+use hecc_search::Cost;
+
+/// Attempts at a parameter set of less memory.
+const MAX_ATTEMPTS: usize = 12;
+
+/// Compiles edited networks.
+pub struct Emitter<'a> {
+    /// The network.
+    pub folded: &'a Folded,
+    /// File name of the model, for the plan.
+    pub name: &'a str,
+    /// For the plan.
+    pub preprocess: &'a Preprocess,
+    /// On which values are measured, `[c][h][w]`.
+    pub images: &'a [Vec<f32>],
+    /// As the search predicts with.
+    pub options: &'a Options,
+    /// Most bytes of an evaluation.
+    pub max_memory: Option<u64>,
+}
+
+impl Emitter<'_> {
+    /// The plan with `ops` in the place of the activations.
+    ///
+    /// # Errors
+    /// When the values of the edited network are not finite, or nothing serves it.
+    pub fn plan(&self, ops: &[Op]) -> Result<Plan, Failure> {
+        self.compile(&apply(&self.folded.graph, ops))
+    }
+
+    /// The plan of a graph that came of the network by changing its operators.
+    ///
+    /// # Errors
+    /// As [`Emitter::plan`].
+    pub fn compile(&self, graph: &Graph) -> Result<Plan, Failure> {
+        let mut folded = fold_linear(graph)?;
+        // Names of the folded network lead on to those of the model.
+        for origin in folded.origins.values_mut() {
+            if let Some(onnx) = self.folded.origins.get(origin) {
+                *origin = onnx.clone();
+            }
+        }
+        let (calibration, _) = measure(&folded.graph, self.name, self.images)?;
+        let mut attempts = 0;
+        let mut accept = |lowered: hecc_passes::Lowered| -> Result<Plan, String> {
+            attempts += 1;
+            if attempts > MAX_ATTEMPTS {
+                return Err("not tried, after a dozen faster ones".to_string());
+            }
+            let plan = hecc_backend::emit(
+                lowered.program,
+                lowered.parameters,
+                self.options.constraints.security,
+                self.options.constraints.allow_insecure,
+                self.name,
+                self.preprocess.clone(),
+                &self.options.costs,
+            )
+            .map_err(|e| e.to_string())?;
+            let needed = plan.prediction.peak_bytes;
+            match self.max_memory {
+                Some(limit) if needed > limit => Err(format!(
+                    "the memory takes {}, over the limit of {}",
+                    bytes(needed),
+                    bytes(limit)
+                )),
+                _ => Ok(plan),
+            }
+        };
+        let plan = lower(
+            &folded,
+            &calibration,
+            self.options,
+            &mut |_, _| (),
+            &mut accept,
+        )?;
+        Ok(plan)
+    }
+}
+
+/// What a plan costs, in the words of a search.
+pub fn cost(plan: &Plan) -> Cost {
+    let bootstrap = |op: &program::Op| match op {
+        program::Op::Activate { .. } => true,
+        program::Op::Input
+        | program::Op::Linear { .. }
+        | program::Op::MulConst { .. }
+        | program::Op::Add { .. }
+        | program::Op::Mul { .. }
+        | program::Op::Polynomial { .. } => false,
+    };
+    let nodes = plan.program.nodes.iter().filter(|n| bootstrap(&n.op));
+    Cost {
+        seconds: plan.prediction.seconds(),
+        bootstraps: nodes.map(|n| n.layout.parts).sum(),
+        log_n: plan.parameters.log_n,
+        levels: plan.parameters.top(),
+    }
+}
