@@ -34,8 +34,8 @@ impl Default for Settings {
             seed: 0,
             population: 40,
             offspring: 40,
-            crossover: 0.8,
-            mutation: 0.1,
+            crossover: 0.5,
+            mutation: 0.05,
             limits: Limits::default(),
             reference: None,
         }

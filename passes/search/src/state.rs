@@ -174,7 +174,7 @@ impl State {
             with.check().map_err(text)?;
         }
         let begun = !self.history.is_empty();
-        if begun != !self.population.is_empty() || (begun && self.reference.is_none()) {
+        if begun == self.population.is_empty() || (begun && self.reference.is_none()) {
             return Err("generations and population do not fit together".into());
         }
         for (place, generation) in self.history.iter().enumerate() {

@@ -167,7 +167,7 @@ fn scores_are_those_of_the_edited_graph() {
     );
     let alone: Vec<_> = all_genomes()
         .iter()
-        .flat_map(|g| objective.evaluate(&[g.clone()]).unwrap())
+        .flat_map(|g| objective.evaluate(std::slice::from_ref(g)).unwrap())
         .collect();
     assert_eq!(alone, objective.evaluate(&all_genomes()).unwrap());
 }
@@ -187,7 +187,7 @@ fn hopeless_genomes_keep_the_score_of_the_first_stage() {
     let mut hopeless = 0;
     for genome in all_genomes() {
         let [a, b, c] = [&staged as &dyn Objective, &all, &few]
-            .map(|o| o.evaluate(&[genome.clone()]).unwrap()[0]);
+            .map(|o| o.evaluate(std::slice::from_ref(&genome)).unwrap()[0]);
         let lost = c.map_or(0.0, |c| 1.0 - c.accuracy);
         hopeless += usize::from(lost > 0.2);
         assert_eq!(a, if lost > 0.2 { c } else { b }, "{genome:?}");
