@@ -190,7 +190,7 @@ fn folded(statistics: &ActivationStatistics, range: f64) -> (Vec<f64>, f64) {
     let largest = statistics.min.abs().max(statistics.max.abs());
     let total: f64 = statistics.histogram.iter().map(|&n| n as f64).sum();
     let bins = statistics.histogram.len();
-    if largest == 0.0 || total == 0.0 || bins % 2 != 0 {
+    if largest == 0.0 || total == 0.0 || !bins.is_multiple_of(2) {
         return (vec![1.0], 1.0);
     }
     let half = bins / 2;

@@ -401,4 +401,12 @@ mod tests {
         let one = relu_error(&rccde(&[3, 3], 1, 7).unwrap());
         assert!(relu_error(&found) <= one);
     }
+
+    #[test]
+    fn evolution_beats_minimax_on_its_own_measure() {
+        let minimax = crate::minimax::composite_sign(&[7, 7]);
+        let minimax: Vec<Vec<f64>> = minimax.iter().map(|p| odd::of_series(p)).collect();
+        let found = rccde(&[7, 7], 10, 0).unwrap();
+        assert!(relu_error(&found) < 0.7 * relu_error(&minimax));
+    }
 }
