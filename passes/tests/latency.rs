@@ -7,7 +7,10 @@ use hecc_ir::nn::{Graph, Linear, Op};
 use hecc_passes::latency::{Oracle, Predicted};
 use hecc_passes::replace::{activations, apply};
 use hecc_passes::{Folded, Options, PassError, fold_linear, lower};
-use networks::{Numbers, Style, calibrate, dense, digits, mobile, pre_activation, resnet};
+use networks::{
+    Numbers, Style, calibrate, dense, digits, evaluate, exact, image, mobile, pre_activation,
+    resnet,
+};
 
 /// Alternatives of an activation, as different in structure as a search's.
 const KINDS: usize = 10;
@@ -124,6 +127,30 @@ fn predictions_are_those_of_lower() {
         1,
         &[0, 1, 3, 5, 7, 8],
     );
+}
+
+/// Mixtures of lines, quadratics, series and bootstraps mean on slots what they mean on tensors.
+#[test]
+fn mixtures_keep_their_meaning() {
+    let folded = fold_linear(&pre_activation(Style::Folded, 1, 4, 8)).unwrap();
+    let count = activations(&folded.graph).len();
+    for shift in 0..KINDS {
+        let ops: Vec<Op> = (0..count)
+            .map(|a| alternative(&folded.graph, a, (3 * a + shift) % KINDS))
+            .collect();
+        let edited = fold_linear(&apply(&folded.graph, &ops)).unwrap();
+        let calibration = calibrate(&edited.graph, 2);
+        let options = Options::default();
+        let lowered = lower(&edited, &calibration, &options, &mut |_, _| (), &mut Ok).unwrap();
+        let image = image(1, folded.graph.nodes[folded.graph.input].shape.elements());
+        let expect = evaluate(&edited.graph, &image, exact);
+        let got = lowered.program.evaluate(&image).unwrap();
+        for (a, b) in expect.iter().zip(&got) {
+            // A plain bootstrap, and a square in one, are within 2^-12 of what they stand for.
+            let close = (a - b).abs() <= calibration.logits / 256.0;
+            assert!(close, "{shift}: {a} and {b} of {}", calibration.logits);
+        }
+    }
 }
 
 /// Errors as a search would measure them: smaller for larger degrees, larger for earlier layers.
