@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use hecc_ckks::{Ciphertext, LinearTransform};
+use hecc_ckks::Ciphertext;
 use hecc_ir::program::{Node, Op, Value};
 
 use crate::bootstraps::Bootstraps;
 use crate::executor::Session;
-use crate::matrix::Matrix;
+use crate::matrix::{EncodedMatrix, EncodedRow};
 use crate::stats::NodeStats;
 
 /// Compiler and cryptography compute scales in f64 along different ways; a difference beyond this
@@ -30,7 +30,7 @@ pub struct Execution<'a> {
     values: Vec<Option<Vec<Ciphertext>>>,
     bootstraps: Bootstraps<'a>,
     /// The matrix of a linear node to come.
-    ahead: Option<(Value, Step<Matrix>)>,
+    ahead: Option<(Value, Step<EncodedMatrix>)>,
 }
 
 impl<'a> Execution<'a> {
@@ -80,16 +80,16 @@ impl<'a> Execution<'a> {
         };
         let begun = Instant::now();
         let matrix = self.ahead.take_if(|(of, _)| *of == index);
-        // A matrix takes one thread a tenth of a second: beside other work it is free, before its own
-        // node all other threads would wait.
-        let next = (index + 1..program.nodes.len())
-            .find(|&next| matches!(program.nodes[next].op, Op::Linear { .. }))
-            .filter(|_| self.ahead.is_none() && takes_time(&node.op))
+        let next = self
+            .prepares(index)
+            .filter(|_| self.ahead.is_none())
             .filter(|_| !matrix.as_ref().is_some_and(|(_, matrix)| is_large(matrix)));
         let result = match next {
             Some(next) => {
+                let (program, context) = (&self.session.plan, &self.session.context);
                 let compute = || self.compute(index, matrix, &mut stats);
-                let (result, ahead) = rayon::join(compute, || Matrix::of(program, next));
+                let prepare = || EncodedMatrix::of(program, context, next);
+                let (result, ahead) = rayon::join(compute, prepare);
                 self.ahead = Some((next, ahead));
                 result
             }
@@ -99,6 +99,19 @@ impl<'a> Execution<'a> {
         self.values.push(Some(result));
         stats.seconds = begun.elapsed().as_secs_f64() - stats.setup_seconds;
         Ok(stats)
+    }
+
+    /// The linear node whose matrix is made beside node `index`: the next one, if of all nodes since the
+    /// map before it this one takes longest. A matrix takes one thread a tenth of a second at first: with
+    /// enough other work beside it, no thread waits.
+    fn prepares(&self, index: usize) -> Option<Value> {
+        let nodes = &self.session.plan.program.nodes;
+        let is_map = |i: &Value| matches!(nodes[*i].op, Op::Linear { .. });
+        let next = (index + 1..nodes.len()).find(is_map)?;
+        let before = (0..=index).rev().find(is_map).unwrap_or(0);
+        let seconds = |i: Value| self.predicted(i);
+        let longest = (before..next).max_by(|&a, &b| seconds(a).total_cmp(&seconds(b)));
+        (longest == Some(index)).then_some(next)
     }
 
     fn level_in(&self, node: &Node) -> Step<usize> {
@@ -118,11 +131,13 @@ impl<'a> Execution<'a> {
     fn compute(
         &mut self,
         index: usize,
-        matrix: Option<(Value, Step<Matrix>)>,
+        matrix: Option<(Value, Step<EncodedMatrix>)>,
         stats: &mut NodeStats,
     ) -> Step<Vec<Ciphertext>> {
         let Session {
-            plan, evaluator, ..
+            plan,
+            context,
+            evaluator,
         } = self.session;
         let node = &plan.program.nodes[index];
         let values = &self.values;
@@ -132,13 +147,12 @@ impl<'a> Execution<'a> {
                 .input
                 .take()
                 .ok_or_else(|| "the program has two inputs".into()),
-            Op::Linear { x, map } => {
+            Op::Linear { x, .. } => {
                 let matrix = match matrix {
                     Some((_, matrix)) => matrix?,
-                    None => Matrix::of(&plan.program, index)?,
+                    None => EncodedMatrix::of(plan, context, index)?,
                 };
-                let giant = plan.program.maps[*map].giant;
-                self.linear(node, *x, giant, matrix, stats)
+                self.linear(*x, matrix, stats)
             }
             Op::MulConst { x, factor } => each(value(values, *x)?, |x| {
                 let x = at(x, enter)?;
@@ -167,38 +181,26 @@ impl<'a> Execution<'a> {
 
     fn linear(
         &self,
-        node: &Node,
         x: Value,
-        giant: usize,
-        matrix: Matrix,
+        matrix: EncodedMatrix,
         stats: &mut NodeStats,
     ) -> Step<Vec<Ciphertext>> {
-        let Session {
-            plan,
-            context,
-            evaluator,
-        } = self.session;
+        let evaluator = &self.session.evaluator;
         let inputs = value(&self.values, x)?;
-        let level = node.level + 1;
-        let from = plan.program.nodes[x].scale;
-        let scale = node.scale * plan.parameters.q[level] as f64 / from;
-        stats.diagonals = matrix.diagonals();
-        stats.rotations = matrix.rotations(giant);
+        stats.diagonals = matrix.diagonals;
+        stats.rotations = matrix.rotations;
+        stats.encode_seconds = matrix.seconds;
         // Rotations of the operand serve all parts of the result; one part makes them on the way.
-        let rotated = match matrix.outputs.len() {
-            1 => None,
-            _ => {
-                let babies = matrix.babies(giant);
-                let rotated = evaluator.prepare(inputs, &babies, level, stats.diagonals);
+        let rotated = match matrix.outputs.as_slice() {
+            [] | [_] => None,
+            [first, ..] => {
+                let level = first.transform.level();
+                let rotated = evaluator.prepare(inputs, &matrix.babies, level, matrix.diagonals);
                 Some(rotated.map_err(reason)?)
             }
         };
         let mut outputs = Vec::with_capacity(matrix.outputs.len());
-        for row in matrix.outputs {
-            let begun = Instant::now();
-            let transform = LinearTransform::real(context, row.diagonals, giant, level, scale);
-            let transform = transform.map_err(reason)?;
-            stats.encode_seconds += begun.elapsed().as_secs_f64();
+        for EncodedRow { transform, bias } in matrix.outputs {
             let mut sum = match &rotated {
                 Some(rotated) => evaluator.apply(rotated, &transform),
                 None => evaluator.transform_parts(&transform, inputs),
@@ -209,7 +211,7 @@ impl<'a> Execution<'a> {
                 let rotation = evaluator.rotate(&sum, steps).map_err(reason)?;
                 sum = evaluator.add(&sum, &rotation).map_err(reason)?;
             }
-            evaluator.add_plain(&mut sum, &row.bias).map_err(reason)?;
+            evaluator.add_plain(&mut sum, &bias).map_err(reason)?;
             outputs.push(sum);
         }
         Ok(outputs)
@@ -262,17 +264,9 @@ fn name(op: &Op) -> &'static str {
 }
 
 /// Whether another matrix of the kind would take too much memory beside it.
-fn is_large(matrix: &Step<Matrix>) -> bool {
+fn is_large(matrix: &Step<EncodedMatrix>) -> bool {
     const LARGE: usize = 1 << 30;
-    matrix.as_ref().is_ok_and(|matrix| matrix.bytes() > LARGE)
-}
-
-/// Whether there is time for a matrix beside it.
-fn takes_time(op: &Op) -> bool {
-    match op {
-        Op::Input | Op::MulConst { .. } | Op::Add { .. } => false,
-        Op::Linear { .. } | Op::Mul { .. } | Op::Polynomial { .. } | Op::Activate { .. } => true,
-    }
+    matrix.as_ref().is_ok_and(|matrix| matrix.bytes > LARGE)
 }
 
 /// A value that is still needed.

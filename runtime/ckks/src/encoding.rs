@@ -107,7 +107,9 @@ impl Embedding {
         let limit = (1i64 << 62) as f64;
         let mut fit = true;
         let mut round = |x: f64| {
-            let y = (x * scale).round();
+            // To the nearest: without SSE 4.1, `round` is a call.
+            let y = x * scale;
+            let y = y + 0.5f64.copysign(y);
             // NaN does not fit either.
             fit &= y.abs() < limit;
             y as i64

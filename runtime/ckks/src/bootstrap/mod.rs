@@ -55,7 +55,9 @@ impl BootstrapShape {
 /// A bootstrap with its encoded transforms. At N = 2^15 these are a gigabyte: share it.
 pub struct Bootstrapper {
     circuit: Arc<Circuit>,
-    cts: Vec<LinearTransform>,
+    cts: Vec<Arc<LinearTransform>>,
+    /// Whether its permutation leaves every slot in its half.
+    keeps_halves: bool,
 }
 
 /// What bootstraps with different permutations have in common.
@@ -81,19 +83,32 @@ impl Bootstrapper {
         permutation: Option<&[usize]>,
     ) -> Result<Self, Error> {
         let circuit = Arc::new(Circuit::new(context, shape)?);
-        let cts = circuit.coefficients_to_slots(permutation)?;
-        Ok(Self { circuit, cts })
+        let cts = circuit.coefficients_to_slots(permutation, |_| None)?;
+        Ok(Self {
+            circuit,
+            cts,
+            keeps_halves: keeps_halves(permutation),
+        })
     }
 
-    /// The same bootstrap with another permutation; shares what does not depend on it.
+    /// The same bootstrap with another permutation; shares what does not depend on it, most of its
+    /// transforms.
     ///
     /// # Errors
     /// When the permutation splits a block.
     pub fn permuted(&self, permutation: Option<&[usize]>) -> Result<Self, Error> {
-        let cts = self.circuit.coefficients_to_slots(permutation)?;
+        let keeps_halves = keeps_halves(permutation);
+        let last = self.cts.len().saturating_sub(1);
+        // Permutations move blocks as long as the period of what follows the first group, but for the
+        // last one's different halves.
+        let unchanged =
+            |group: usize| group > 0 && (group < last || keeps_halves && self.keeps_halves);
+        let shared = |group: usize| unchanged(group).then(|| self.cts[group].clone());
+        let cts = self.circuit.coefficients_to_slots(permutation, shared)?;
         Ok(Self {
             circuit: self.circuit.clone(),
             cts,
+            keeps_halves,
         })
     }
 
@@ -117,7 +132,7 @@ impl Bootstrapper {
         self.circuit
             .stc
             .iter()
-            .chain(&self.cts)
+            .chain(self.cts.iter().map(|transform| &**transform))
             .zip(levels)
             .flat_map(at)
             .collect()
@@ -240,11 +255,13 @@ impl Circuit {
         })
     }
 
-    /// The encoded transforms from the raised coefficients back to the slots.
+    /// The encoded transforms from the raised coefficients back to the slots; those that `known` has
+    /// are taken from there.
     fn coefficients_to_slots(
         &self,
         permutation: Option<&[usize]>,
-    ) -> Result<Vec<LinearTransform>, Error> {
+        known: impl Fn(usize) -> Option<Arc<LinearTransform>>,
+    ) -> Result<Vec<Arc<LinearTransform>>, Error> {
         let (context, shape, top) = (&self.context, &self.shape, self.context.top());
         let q = |i: usize| context.q(i).value() as f64;
         let reached: f64 = (0..shape.cts.len()).map(|i| q(top - i)).product();
@@ -255,8 +272,13 @@ impl Circuit {
             .coefficients_to_slots(&shape.cts, permutation)?
             .into_iter()
             .enumerate()
-            .map(|(i, group)| {
-                LinearTransform::new(context, group.diagonals, group.giant, top - i, plain)
+            .map(|(i, group)| match known(i) {
+                Some(transform) => Ok(transform),
+                None => {
+                    let level = top - i;
+                    LinearTransform::new(context, group.diagonals, group.giant, level, plain)
+                        .map(Arc::new)
+                }
             })
             .collect()
     }
@@ -347,6 +369,16 @@ impl Circuit {
         });
         out
     }
+}
+
+/// Whether a permutation of the slots leaves each in its half.
+fn keeps_halves(permutation: Option<&[usize]>) -> bool {
+    permutation.is_none_or(|p| {
+        let half = p.len() / 2;
+        p.iter()
+            .enumerate()
+            .all(|(s, &from)| (s < half) == (from < half))
+    })
 }
 
 /// Chebyshev coefficients of cos(angle * x) on [-1, 1], by interpolation at many more nodes than

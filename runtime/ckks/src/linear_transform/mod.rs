@@ -42,30 +42,38 @@ struct Block {
     operands: Vec<usize>,
 }
 
-impl Block {
-    /// One past the index of its last diagonal.
-    fn end(&self) -> usize {
-        self.first + self.operands.len()
-    }
+/// What a diagonal is multiplied with and added to.
+struct Term {
+    /// Index of its block.
+    block: usize,
+    /// Index of its operand.
+    operand: usize,
 }
+
+/// Rotations of the operand that are multiplied with all their diagonals before others are: tiles of
+/// them stay in a cache.
+const NEIGHBOURS: usize = 16;
 
 enum Diagonals {
     /// Residues modulo Q and this many special primes: all, or none.
     Lifted(usize, Vec<Evaluations>),
-    /// Integer coefficients of v + i w for two real diagonals v and w at half the scale. Their
-    /// residues are made limb by limb when needed, with one transform for the two: on the conjugate
-    /// root the polynomial takes the value of v - i w.
-    Folded(Vec<Buffer>),
+    /// Integer coefficients of v + i w for two real diagonals v and w at half the scale, and the
+    /// terms of all diagonals. Their residues are made limb by limb when needed, with one transform
+    /// for the two: on the conjugate root the polynomial takes the value of v - i w.
+    Folded(Vec<Term>, Vec<Buffer>),
 }
 
 impl Diagonals {
     fn len(&self) -> usize {
         match self {
             Diagonals::Lifted(_, plain) => plain.len(),
-            Diagonals::Folded(pairs) => 2 * pairs.len(),
+            Diagonals::Folded(terms, _) => terms.len(),
         }
     }
 }
+
+/// Pairs of diagonals that one thread encodes at a time, some milliseconds.
+const PIECE: usize = 8;
 
 impl LinearTransform {
     /// A complex matrix on one ciphertext, encoded for repeated use:
@@ -150,13 +158,16 @@ impl LinearTransform {
             )?;
             Ok(integers)
         };
-        let folded = grid.diagonals.par_chunks(2).map(encode);
+        let (terms, diagonals) = by_neighbours(&grid.blocks, grid.diagonals);
+        // Often beside other work: small pieces go to whoever is free.
+        let pairs = diagonals.par_chunks(2).with_max_len(PIECE);
+        let folded = pairs.map(encode).collect::<Result<_, Error>>()?;
         Ok(Self {
             level,
             scale,
             operands: grid.operands,
             blocks: grid.blocks,
-            diagonals: Diagonals::Folded(folded.collect::<Result<_, Error>>()?),
+            diagonals: Diagonals::Folded(terms, folded),
         })
     }
 
@@ -176,6 +187,17 @@ impl LinearTransform {
         let babies = self.operands.iter().map(|(_, steps)| *steps);
         babies.chain(giants).filter(|&steps| steps != 0).collect()
     }
+}
+
+/// Diagonals that multiply [`NEIGHBOURS`] operands, block by block, then those of the next operands.
+fn by_neighbours<V>(blocks: &[Block], diagonals: Vec<V>) -> (Vec<Term>, Vec<V>) {
+    let terms = blocks.iter().enumerate().flat_map(|(block, of)| {
+        let term = move |&operand: &usize| Term { block, operand };
+        of.operands.iter().map(term)
+    });
+    let mut sorted: Vec<(Term, V)> = terms.zip(diagonals).collect();
+    sorted.sort_by_key(|(term, _)| (term.operand / NEIGHBOURS, term.block));
+    sorted.into_iter().unzip()
 }
 
 /// Diagonals in the order of giant, part and baby step.
