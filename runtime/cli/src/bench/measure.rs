@@ -18,7 +18,7 @@ use super::values;
 use crate::failure::Failure;
 
 /// Slots between giant steps, more than the baby steps of any measured map.
-const GIANT: usize = 16;
+const GIANT: usize = 32;
 /// No operation is quicker, in seconds.
 const LEAST: f64 = 1e-7;
 /// As plans have it; of no account for time.
@@ -40,7 +40,7 @@ pub fn measure(set: &Set, watch: Stopwatch, bar: &ProgressBar) -> Result<Vec<Row
     bar.inc(1);
     let mut bench = Bench {
         parameters,
-        reach: set.reach,
+        set,
         party,
         evaluator,
         watch,
@@ -79,9 +79,14 @@ fn keys(set: &Set) -> KeyManifest {
     let parameters = &set.parameters;
     let [levels, _] = &set.polynomials;
     let highest = set.levels.iter().max().copied().unwrap_or(0);
-    let [babies, giants] = set.reach;
-    let steps = (1..=babies).chain((1..=giants).map(|j| j * GIANT));
-    let mut rotations: BTreeMap<usize, usize> = steps.map(|steps| (steps, highest)).collect();
+    let mut rotations = BTreeMap::<usize, usize>::new();
+    for &level in &set.levels {
+        let [babies, giants] = set.reach(level);
+        for steps in (1..=babies).chain((1..=giants).map(|j| j * GIANT)) {
+            let highest = rotations.entry(steps).or_insert(level);
+            *highest = level.max(*highest);
+        }
+    }
     let mut products = levels.iter().copied().fold(highest, usize::max);
     if set.bootstrap.is_some() {
         for key in parameters.bootstrap_rotations() {
@@ -101,7 +106,7 @@ fn keys(set: &Set) -> KeyManifest {
 
 struct Bench<'a> {
     parameters: &'a Parameters,
-    reach: [usize; 2],
+    set: &'a Set,
     party: Party,
     evaluator: Evaluator,
     watch: Stopwatch,
@@ -134,7 +139,7 @@ impl Bench<'_> {
 
     /// Prices of the parts of maps from maps of several shapes.
     fn maps(&mut self, level: usize) -> Result<(), Failure> {
-        let [babies, giants] = self.reach;
+        let [babies, giants] = self.set.reach(level);
         let shapes = [
             (0..1, 0..1),
             (1..2, 0..1),

@@ -8,13 +8,14 @@ pub struct Set {
     pub parameters: Parameters,
     /// Levels of operands for maps, products and sums.
     pub levels: Vec<usize>,
-    /// Nonzero baby and giant steps of the largest map.
-    pub reach: [usize; 2],
     /// Levels and degrees of polynomials.
     pub polynomials: [Vec<usize>; 2],
     /// Groups of coefficients-to-slots when its bootstrap is to be measured.
     pub bootstrap: Option<usize>,
 }
+
+/// Levels up to here have maps of full size.
+const LONG: usize = 24;
 
 /// Degree of P in the sets with a bootstrap.
 pub const DEGREE: usize = 15;
@@ -55,14 +56,12 @@ impl Set {
         };
         let up_to = |levels: &[usize]| levels.iter().copied().filter(|&l| l <= top).collect();
         let mut levels: Vec<usize> = up_to(levels);
-        // Keys grow with the digits: at 40 limbs in the ring 2^16 each has 300 MB.
-        let long = top > 24;
+        let long = top > LONG;
         if parameters.bootstrap.is_some() && !levels.contains(&top) && !quick {
             levels.push(top);
         }
         Self {
             levels,
-            reach: if long { [4, 7] } else { [8, 15] },
             polynomials: [up_to(&[8, if long { 24 } else { 16 }]), degrees.to_vec()],
             bootstrap: parameters
                 .bootstrap
@@ -71,6 +70,12 @@ impl Set {
                 .map(|b| b.cts.len()),
             parameters,
         }
+    }
+
+    /// Nonzero baby and giant steps of the largest map at `level`: as many as a convolution has, but for
+    /// long chains, where every key has 300 MB.
+    pub fn reach(&self, level: usize) -> [usize; 2] {
+        if level > LONG { [4, 7] } else { [24, 15] }
     }
 
     /// Steps of progress that [`super::measure::measure`] reports.
