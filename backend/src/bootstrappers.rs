@@ -19,6 +19,29 @@ fn variant(from: &Node, to: &Node, rho: f64) -> Variant {
 
 /// For every distinct bootstrapper, the nodes from its first use to its last.
 pub fn lifetimes(program: &Program) -> Vec<RangeInclusive<usize>> {
+    variants(program).into_values().collect()
+}
+
+/// What the program encodes, in whole bootstrappers: one that is built while another lives which differs in
+/// the turn only takes over all but the first of `groups` of coefficients-to-slots.
+pub fn encoded(program: &Program, groups: usize) -> f64 {
+    let variants = variants(program);
+    let share = |((_, _, rho, scale), uses): (&Variant, &RangeInclusive<usize>)| {
+        let related = variants.iter().any(|(other, lives)| {
+            (other.2, other.3) == (*rho, *scale)
+                && lives.start() < uses.start()
+                && lives.contains(uses.start())
+        });
+        if related {
+            1.0 / groups.max(1) as f64
+        } else {
+            1.0
+        }
+    };
+    variants.iter().map(share).sum()
+}
+
+fn variants(program: &Program) -> BTreeMap<Variant, RangeInclusive<usize>> {
     let mut alive: BTreeMap<Variant, RangeInclusive<usize>> = BTreeMap::new();
     for (value, node) in program.nodes.iter().enumerate() {
         if let Op::Activate { x, rho, .. } = node.op {
@@ -28,5 +51,5 @@ pub fn lifetimes(program: &Program) -> Vec<RangeInclusive<usize>> {
             *uses = *uses.start()..=value;
         }
     }
-    alive.into_values().collect()
+    alive
 }

@@ -48,7 +48,7 @@ pub fn key_bytes(parameters: &Parameters, keys: &KeyManifest) -> u64 {
 /// An estimate of the most bytes alive at once: all keys, expanded; and at the worst node the living
 /// ciphertexts, the living bootstrappers' encoded transforms, and what the node works on. That is, for a
 /// map its diagonals as numbers and as encoded integers, and the rotations of its operand; for a bootstrap
-/// some ten ciphertexts at the top, and the numbers of the map that follows, made beside it; for a
+/// some ten ciphertexts at the top, and the map that follows, made and encoded beside it; for a
 /// polynomial some ten ciphertexts at its operand's level.
 pub fn peak_bytes(
     program: &Program,
@@ -105,7 +105,7 @@ pub fn peak_bytes(
                         | Op::Polynomial { .. }
                         | Op::Activate { .. } => None,
                     });
-                ciphertext(parameters.top(), 10) + next.unwrap_or(0)
+                ciphertext(parameters.top(), 10) + 2 * next.unwrap_or(0)
             }
         };
         let built = bootstrappers

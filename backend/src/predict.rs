@@ -40,9 +40,11 @@ pub fn predict(
         }
     };
     let lifetimes = bootstrappers::lifetimes(program);
+    let groups = parameters.bootstrap.as_ref().map_or(1, |b| b.cts.len());
+    let bootstrappers = bootstrappers::encoded(program, groups);
     Prediction {
         nodes: program.nodes.iter().map(seconds).collect(),
-        setup: lifetimes.len() as f64 * costs.bootstrap_setup(parameters),
+        setup: bootstrappers * costs.bootstrap_setup(parameters),
         threads: costs.threads,
         machine: costs.machine.clone(),
         peak_bytes: memory::peak_bytes(program, parameters, offsets, keys, &lifetimes),
