@@ -17,7 +17,7 @@ use crate::{Recipe, TrainError};
 /// Images of a batch when nothing is learned.
 pub(crate) const CHUNK: usize = 128;
 /// Norm of every channel's weights in front of a normalisation, squared: that of a fresh network for
-/// ReLUs [HZRS15], so that a rate means the same for every network.
+/// ReLUs (He's initialisation), so that a rate means the same for every network.
 const NORM: f64 = 2.0;
 
 /// Moments of several batches together.

@@ -243,7 +243,7 @@ fn gradients_of_the_whole_are_slopes() {
     let step = 2e-3;
     let (mut error, mut norm) = (0.0, 0.0);
     for (block, gradient) in gradients.iter().enumerate() {
-        for i in (0..gradient.len()).step_by(5) {
+        for i in (0..gradient.len()).step_by(17) {
             network.parameters()[block].1[i] += step;
             let up = value(&network);
             network.parameters()[block].1[i] -= 2.0 * step;
@@ -260,7 +260,7 @@ fn gradients_of_the_whole_are_slopes() {
 
 #[test]
 fn small_networks_learn() {
-    let sample = Sample::new(512);
+    let sample = Sample::new(384);
     let check = |ops: &[Op], homotopy: Homotopy| {
         let recipe = Recipe {
             homotopy,
@@ -272,8 +272,8 @@ fn small_networks_learn() {
         let best = &outcome.history.epochs[outcome.history.best().unwrap()];
         assert!(best.correct.abs_diff(outcome.correct) <= 1, "{best:?}");
         assert!(
-            outcome.correct >= 95 && outcome.correct > replaced + 10,
-            "{} of 128, {replaced} before",
+            outcome.correct >= 70 && outcome.correct > replaced + 8,
+            "{} of 96, {replaced} before",
             outcome.correct
         );
         outcome.graph.verify().unwrap();
