@@ -76,6 +76,13 @@ impl From<hecc_search::SearchError> for Failure {
 
 impl From<hecc_train::TrainError> for Failure {
     fn from(e: hecc_train::TrainError) -> Self {
-        Self::new(e.to_string())
+        let diverged = matches!(e, hecc_train::TrainError::Diverged { .. });
+        let failure = Self::new(e.to_string());
+        match diverged {
+            true => failure.help(
+                "remove the checkpoint and train again with a lower --rate, a longer --homotopy, or more --epochs",
+            ),
+            false => failure,
+        }
     }
 }

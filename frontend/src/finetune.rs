@@ -184,7 +184,11 @@ fn recipe(args: &Finetune, source: &Source) -> Recipe {
         batch: args.batch as usize,
         rate: args.rate.map_or(base.rate, |rate| rate as f32),
         warmup: base.warmup.min(epochs as f32 / 2.0),
-        homotopy_epochs: base.homotopy_epochs.min(epochs as f32 / 3.0),
+        homotopy_epochs: args
+            .homotopy
+            .map_or(base.homotopy_epochs.min(epochs as f32 / 3.0), |e| e as f32),
+        shift: args.shift as usize,
+        mirror: !args.no_mirror,
         fill: source.black(),
         seed: args.seed,
         ..base

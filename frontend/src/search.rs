@@ -47,7 +47,7 @@ pub use interrupt::INTERRUPTED;
 /// Where the sensitivities are kept for `--resume`.
 const SENSITIVITIES: &str = "sensitivities.json";
 /// Placements that the sensitivities are turned into seeds with.
-const SEEDS: usize = 24;
+const SEEDS: usize = 40;
 /// Share of the budget for comparisons.
 const COMPARISONS: f64 = 0.15;
 /// Kinds that are compared as uniform choices, about.
@@ -92,7 +92,7 @@ fn run(args: &Search, clock: &Clock, progress: &mut Progress) -> Result<End, Fai
     progress.phase("measuring ranges");
     let calibration = inputs.calibrate(&folder)?;
     progress.phase("fitting candidates");
-    let session = Session::new(&inputs, &calibration, args.seed)?;
+    let session = Session::new(&inputs, &calibration, args)?;
     interrupt::tell(session.objective.interrupted());
     let needs = Needs::measure(&session, args, clock, saved.is_some())?;
     if saved.is_none() {
@@ -148,6 +148,7 @@ fn binding(args: &Search, inputs: &Inputs) -> Result<Binding, Failure> {
         calibration,
         costs: hash(&json(&inputs.costs)?),
         seed: args.seed,
+        restarts: args.restarts,
         max_latency: args.max_latency.map(|t| t.as_millis()),
         max_loss: args
             .max_accuracy_loss
@@ -217,7 +218,7 @@ fn begin(
     let objective = &session.objective;
     let first = objective.on(session.first.clone())?;
     let count = session.found.len();
-    let (sensitivities, _) = Sensitivities::measure(&first, &mut |done| {
+    let sensitivities = Sensitivities::measure(&first, &mut |done| {
         progress.step("what every candidate costs alone: activation", done, count);
     })?;
     folder.write(SENSITIVITIES, &json(&sensitivities)?)?;
@@ -325,7 +326,9 @@ impl Needs {
             false => image.mul_f64(0.5 * (candidates * session.first.count()) as f64),
         };
         let needs = Self {
-            points: points + image.mul_f64((MAX_POINTS as f64 + UNIFORM) * confirming as f64),
+            // Mixed networks take longer to place than the one that was tried.
+            points: points.mul_f64(1.5)
+                + image.mul_f64((MAX_POINTS as f64 + UNIFORM) * confirming as f64),
             comparisons: match args.no_ablation {
                 true => Duration::ZERO,
                 false => args.budget.mul_f64(COMPARISONS),
@@ -390,6 +393,7 @@ fn compare(
     };
     let ablation = Ablation::run(
         &session.objective,
+        session.objective.planner(),
         &found.state,
         sensitivities,
         evaluations,

@@ -57,6 +57,9 @@ pub struct Search {
     /// Prices of operations, from `hecc-run bench` [default: those of the reference machine]
     #[arg(long, value_name = "FILE")]
     pub costs: Option<PathBuf>,
+    /// Restarts of the coevolution that fits composed polynomials, a second or two each; 0 does without
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=1000))]
+    pub restarts: u64,
     /// Stop after this many generations, even if time is left
     #[arg(long, value_name = "N")]
     pub generations: Option<usize>,
@@ -111,6 +114,16 @@ pub struct Finetune {
     /// Largest learning rate [default: that of the training library]
     #[arg(long, value_name = "R", value_parser = rate)]
     pub rate: Option<f64>,
+    /// Epochs over which the activations change from the model's to the point's [default: a third of
+    /// --epochs, 4 at most]
+    #[arg(long, value_name = "E", value_parser = epochs)]
+    pub homotopy: Option<f64>,
+    /// Pixels by which images are shifted at random
+    #[arg(long, value_name = "PIXELS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(..=64))]
+    pub shift: u32,
+    /// Do not mirror images at random: for digits, letters and whatever is not the same in a mirror
+    #[arg(long)]
+    pub no_mirror: bool,
     /// Where the random numbers start
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
@@ -159,6 +172,13 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
         _ => Err("expected a positive number, e.g. 0.01".to_string()),
+    }
+}
+
+fn epochs(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(epochs) if (0.0..=1e5).contains(&epochs) => Ok(epochs),
+        _ => Err("expected a number of epochs, 0 or more, e.g. 2.5".to_string()),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Binding {
     pub costs: String,
     /// `--seed`.
     pub seed: u64,
+    /// `--restarts`.
+    pub restarts: u64,
     /// `--max-latency`, in milliseconds.
     pub max_latency: Option<u128>,
     /// `--max-accuracy-loss`, in millionths.
@@ -85,6 +87,7 @@ impl Binding {
         );
         expect(saved.calibration == self.calibration, "--calibration");
         expect(saved.costs == self.costs, "--costs");
+        expect(saved.restarts == self.restarts, "--restarts");
         expect(saved.max_latency == self.max_latency, "--max-latency");
         expect(saved.max_loss == self.max_loss, "--max-accuracy-loss");
         expect(saved.max_memory == self.max_memory, "--max-memory");
@@ -119,6 +122,7 @@ mod tests {
             calibration: None,
             costs: "c".to_string(),
             seed: 1,
+            restarts: 10,
             max_latency: Some(8000),
             max_loss: None,
             max_memory: None,

@@ -101,9 +101,8 @@ pub fn autofhe(
         .map(|genome| {
             let genome = objective.translate(genome)?;
             let cost = greedy.predict(&genome)?;
-            let bootstraps = cost.map_or(0, |c| c.bootstraps);
             Ok(Rival {
-                name: format!("AutoFHE's objective, {bootstraps} bootstraps"),
+                name: "AutoFHE's objective".to_string(),
                 cost,
                 genome,
             })

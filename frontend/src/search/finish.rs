@@ -11,8 +11,8 @@ use super::session::Session;
 use crate::failure::Failure;
 use hecc_ir::plan::Plan;
 use hecc_search::{
-    Ablation, Baseline, Data, FRONT_VERSION, Front, Genome, Point, Reference, Score, Sensitivities,
-    Share, State, front,
+    Ablation, Baseline, Data, FRONT_VERSION, Front, Genome, Limits, Point, Reference, Score,
+    Sensitivities, Share, State, front,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub fn finish(
     max_memory: Option<u64>,
     progress: &mut Progress,
 ) -> Result<Front, Failure> {
-    let chosen: Vec<(Genome, Score)> = thin(
+    let mut chosen: Vec<(Genome, Score)> = thin(
         found
             .state
             .front()
@@ -64,6 +64,15 @@ pub fn finish(
         return Err(Failure::new("no candidate that was tried keeps to the limits")
             .help("raise --max-latency or --max-accuracy-loss, or give a longer --budget with --resume"));
     }
+    // What is the same everywhere has no advantage by chance: it is measured again like the points.
+    for rival in &found.rivals {
+        let known = chosen.iter().any(|(genome, _)| *genome == rival.genome);
+        let score = found.state.score(&rival.genome).flatten();
+        if let Some(score) = score.filter(|s| !known && keeps_to(&found.state.settings().limits, s))
+        {
+            chosen.push((rival.genome.clone(), score));
+        }
+    }
     progress.phase("measuring the points on other images");
     let judge = session.objective.on(session.confirmation.clone())?;
     let rivals = found.rivals.iter().map(|r| &r.genome);
@@ -75,12 +84,14 @@ pub fn finish(
         .collect();
     let shares = judge.shares(&genomes)?;
     progress.phase("compiling the points");
-    let points = emit(session, &chosen, &shares, max_memory, progress)?;
+    let shares_of_rivals = &shares[chosen.len()..];
+    let best = best(&chosen, &shares);
+    let points = emit(session, &best, max_memory, progress)?;
     let exact = judge.exact_share();
     let baselines = found
         .rivals
         .iter()
-        .zip(&shares[chosen.len()..])
+        .zip(shares_of_rivals)
         .map(|(rival, share)| Baseline {
             name: rival.name.clone(),
             genome: Some(rival.genome.clone()),
@@ -143,6 +154,13 @@ pub fn finish(
     Ok(front)
 }
 
+fn keeps_to(limits: &Limits, score: &Score) -> bool {
+    limits.max_seconds.is_none_or(|most| score.seconds <= most)
+        && limits
+            .min_accuracy
+            .is_none_or(|least| score.accuracy >= least)
+}
+
 /// front.json, and what is made of it.
 ///
 /// # Errors
@@ -156,19 +174,18 @@ pub fn stage_texts(staged: &mut Staged, front: &Front) -> Result<(), Failure> {
 /// Plans of the points that have one and that no other beats, by ascending seconds.
 fn emit(
     session: &Session,
-    chosen: &[(Genome, Score)],
-    shares: &[Share],
+    chosen: &[(Genome, Score, Share)],
     max_memory: Option<u64>,
     progress: &Progress,
 ) -> Result<Vec<Emitted>, Failure> {
     let emitter = session.emitter(max_memory);
     let plans: Vec<Result<Plan, Failure>> = chosen
         .par_iter()
-        .map(|(genome, _)| emitter.plan(&session.objective.planner().ops(genome)?))
+        .map(|(genome, _, _)| emitter.plan(&session.objective.planner().ops(genome)?))
         .collect();
     let mut failed = None;
     let mut emitted = Vec::new();
-    for (((genome, score), share), plan) in chosen.iter().zip(shares).zip(plans) {
+    for ((genome, score, share), plan) in chosen.iter().zip(plans) {
         match plan {
             Ok(plan) => emitted.push(Emitted {
                 genome: genome.clone(),
@@ -192,15 +209,34 @@ fn emit(
         .iter()
         .map(|e| {
             Some(Score {
-                accuracy: e.share.value(),
                 seconds: e.plan.prediction.seconds(),
-                ..e.score
+                ..confirmed(&e.score, &e.share)
             })
         })
         .collect();
-    let kept = front(&scores, &Default::default());
+    let kept = front(&scores, &Limits::default());
     let mut slots: Vec<Option<Emitted>> = emitted.into_iter().map(Some).collect();
     Ok(kept.into_iter().filter_map(|i| slots[i].take()).collect())
+}
+
+fn confirmed(score: &Score, share: &Share) -> Score {
+    Score {
+        accuracy: share.value(),
+        ..*score
+    }
+}
+
+/// Those that no other beats on the images for confirmation.
+fn best(chosen: &[(Genome, Score)], shares: &[Share]) -> Vec<(Genome, Score, Share)> {
+    let of = || chosen.iter().zip(shares);
+    let scores: Vec<Option<Score>> = of()
+        .map(|((_, s), share)| Some(confirmed(s, share)))
+        .collect();
+    let all: Vec<_> = of()
+        .map(|((g, s), share)| (g.clone(), *s, *share))
+        .collect();
+    let kept = front(&scores, &Limits::default());
+    kept.into_iter().map(|i| all[i].clone()).collect()
 }
 
 /// At most `most` points: those go first between whose neighbours least lies.

@@ -40,7 +40,8 @@ fn introduction(out: &mut String, front: &Front) {
         out,
         "Accuracy is the share of {} held-out images whose class is {right}, by the network in the clear; \
          {} other images judged candidates during the search, {} others measured ranges. In brackets the \
-         95 % interval. The network itself: {} ({} to {}). Seconds are predicted for one evaluation.\n",
+         95 % interval. The network itself: {} ({} to {}). Seconds are predicted for one evaluation; \
+         `hecc-run eval --stats` measures a plan, `hecc diff` sets both beside each other.\n",
         front.data.confirmation,
         front.data.search,
         front.data.calibration,

@@ -3,6 +3,7 @@
 use super::emit::Emitter;
 use super::images::Held;
 use super::inputs::Inputs;
+use crate::args::Search;
 use crate::failure::Failure;
 use hecc_batch::Batch;
 use hecc_ir::calibration::{ActivationStatistics, Calibration};
@@ -47,14 +48,14 @@ impl<'a> Session<'a> {
     pub fn new(
         inputs: &'a Inputs,
         calibration: &'a Calibration,
-        seed: u64,
+        args: &Search,
     ) -> Result<Self, Failure> {
         let graph = &inputs.folded.graph;
         let options = Options {
             costs: inputs.costs.clone(),
             ..Options::default()
         };
-        let found = fitted(inputs, calibration, &options, seed)?;
+        let found = fitted(inputs, calibration, &options, args)?;
         let teacher = inputs.teacher.as_ref().unwrap_or(graph);
         let search = &inputs.drawn.search;
         let first = search.images.len().div_ceil(FIRST_STAGE);
@@ -165,13 +166,14 @@ fn fitted(
     inputs: &Inputs,
     calibration: &Calibration,
     options: &Options,
-    seed: u64,
+    args: &Search,
 ) -> Result<Vec<Vec<Candidate>>, Failure> {
     let graph = &inputs.folded.graph;
     let choice = candidates::Options {
         margin: options.margin,
         rho: options.rho,
-        seed,
+        seed: args.seed,
+        restarts: args.restarts,
         ..candidates::Options::default()
     };
     activations(graph)

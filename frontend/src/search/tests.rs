@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Small enough for a test: two generations on a few random images.
 const SEARCH: &str = "search digits.onnx --data images.npy --labels l.labels --budget 5m --images 24 \
-                      --calibration-images 16 --no-ablation -o front.d";
+                      --calibration-images 16 --no-ablation --restarts 0 -o front.d";
 
 fn front(folder: &Path) -> Front {
     Front::from_json(&std::fs::read(folder.join("front.d/front.json")).unwrap()).unwrap()
