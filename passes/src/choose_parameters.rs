@@ -28,8 +28,9 @@ use crate::PassError;
 pub const RINGS: [u32; 4] = [13, 14, 15, 16];
 /// The smallest ring in which a bootstrap can be secure.
 const SMALLEST_BOOTSTRAP: u32 = 15;
-/// Levels that sets with a bootstrap have for linear maps and products.
-const LEVELLED: [usize; 9] = [1, 2, 3, 4, 5, 6, 8, 10, 12];
+/// Levels that sets with a bootstrap have for linear maps and products; a map and a sign of degrees 15, 15
+/// and 27 times x take 15.
+const LEVELLED: [usize; 11] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16];
 /// Key-switching digits tried without a bootstrap.
 const DIGITS: [usize; 8] = [1, 2, 3, 4, 5, 6, 8, 10];
 /// Bits of special primes without a bootstrap: the largest there are.
