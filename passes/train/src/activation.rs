@@ -282,10 +282,11 @@ impl Activation {
         polynomial.map(|p| {
             let mut gradient = Vec::with_capacity(p.coefficients.len());
             for (c, base) in p.bases().enumerate() {
-                for j in 0..terms {
-                    let sum: f64 = (0..terms).map(|i| base[i][j] * sums[i][c]).sum();
-                    gradient.push((f64::from(t) * sum) as f32);
-                }
+                let by = |j: usize| {
+                    let rows = base.iter().zip(&sums).take(terms);
+                    rows.map(|(row, sum)| row[j] * sum[c]).sum::<f64>()
+                };
+                gradient.extend((0..terms).map(|j| (f64::from(t) * by(j)) as f32));
             }
             gradient
         })
