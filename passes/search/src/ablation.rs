@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dominance::{Limits, front};
 use crate::error::SearchError;
 use crate::hypervolume::{Reference, hypervolume};
 use crate::objective::{Genome, Objective, Score};
+use crate::planner::Planner;
 use crate::sensitivity::Sensitivities;
 use crate::state::State;
 use crate::variation;
@@ -31,10 +33,10 @@ pub struct Ablation {
     pub reference: Reference,
     /// Genomes drawn uniformly.
     pub random: Course,
-    /// Walks from the dearest genome down, each step where the additive model loses least; the second
-    /// and further ones with errors changed at random.
+    /// Walks from the most accurate genome down, each step where the additive model loses least for a
+    /// second saved; the second and further ones with errors changed at random.
     pub greedy: Course,
-    /// The search itself, with its seeds and what measured the sensitivities.
+    /// The search itself, with its seeds.
     pub evolution: Course,
 }
 
@@ -72,13 +74,14 @@ impl Course {
 
 impl Ablation {
     /// Compares `state`, a search that has begun, with the others at `evaluations` each (at most those
-    /// of the search). Genomes that the search has evaluated are not evaluated again. `progress` gets
-    /// evaluations done, of both others together.
+    /// of the search). `planner` says what an alternative costs alone. Genomes that the search has
+    /// evaluated are not evaluated again. `progress` gets evaluations done, of both others together.
     ///
     /// # Errors
     /// [`SearchError::Setting`] when the search has not begun, and what the objective reports.
     pub fn run(
         objective: &dyn Objective,
+        planner: &dyn Planner,
         state: &State,
         sensitivities: &Sensitivities,
         evaluations: usize,
@@ -103,7 +106,8 @@ impl Ablation {
         };
         let drawn = random(&mut rng, state.sizes(), evaluations);
         let random = cache.scores(&drawn, &mut |done| progress(done))?;
-        let walked = walks(&mut rng, &sensitivities.errors(), evaluations);
+        let prices = prices(planner, state.sizes())?;
+        let walked = walks(&mut rng, &sensitivities.errors(), &prices, evaluations);
         let greedy = cache.scores(&walked, &mut |done| progress(drawn.len() + done))?;
         let records = state.archive().iter().take(evaluations);
         let evolution: Vec<_> = records.map(|r| r.score).collect();
@@ -156,15 +160,34 @@ fn random(rng: &mut ChaCha8Rng, sizes: &[usize], count: usize) -> Vec<Genome> {
     genomes
 }
 
+/// Seconds of every alternative where all others are the cheapest; infinite where that cannot be run.
+fn prices(planner: &dyn Planner, sizes: &[usize]) -> Result<Vec<Vec<f64>>, SearchError> {
+    let price = |place: usize, k: usize| -> Result<f64, SearchError> {
+        let mut genome = vec![0; sizes.len()];
+        genome[place] = k as u8;
+        Ok(planner
+            .predict(&genome)?
+            .map_or(f64::INFINITY, |c| c.seconds))
+    };
+    let row = |(place, &size): (usize, &usize)| (0..size).map(|k| price(place, k)).collect();
+    let places: Vec<(usize, &usize)> = sizes.iter().enumerate().collect();
+    places.into_par_iter().map(row).collect()
+}
+
 /// Greedy walks until `count` genomes are met, or further walks find nothing new.
-fn walks(rng: &mut ChaCha8Rng, errors: &[Vec<f64>], count: usize) -> Vec<Genome> {
+fn walks(
+    rng: &mut ChaCha8Rng,
+    errors: &[Vec<f64>],
+    prices: &[Vec<f64>],
+    count: usize,
+) -> Vec<Genome> {
     let mut met = BTreeSet::new();
     let mut genomes = Vec::new();
     let mut barren = 0;
-    let mut errors_seen = errors.to_vec();
+    let mut seen = errors.to_vec();
     while genomes.len() < count && barren < 5 {
         let before = genomes.len();
-        for genome in walk(&errors_seen) {
+        for genome in walk(&seen, prices) {
             if genomes.len() < count && met.insert(genome.clone()) {
                 genomes.push(genome);
             }
@@ -174,38 +197,43 @@ fn walks(rng: &mut ChaCha8Rng, errors: &[Vec<f64>], count: usize) -> Vec<Genome>
         } else {
             0
         };
-        for (seen, true_) in errors_seen
-            .iter_mut()
-            .flatten()
-            .zip(errors.iter().flatten())
-        {
+        for (seen, exact) in seen.iter_mut().flatten().zip(errors.iter().flatten()) {
             let change = JITTER * (2.0 * rng.random::<f64>() - 1.0);
-            *seen = true_ * change.exp();
+            *seen = exact * change.exp();
         }
     }
     genomes
 }
 
-/// From the dearest alternatives to the cheapest; every step lowers the activation that adds least.
-fn walk(errors: &[Vec<f64>]) -> Vec<Genome> {
-    let mut genome: Genome = errors.iter().map(|row| (row.len() - 1) as u8).collect();
+/// From the alternatives of the least error to those of the least price; every step is the one, of one
+/// activation, that adds the least error for a second saved.
+fn walk(errors: &[Vec<f64>], prices: &[Vec<f64>]) -> Vec<Genome> {
+    let least = |(errors, prices): (&Vec<f64>, &Vec<f64>)| {
+        let worth = |&k: &usize| (errors[k], prices[k]);
+        let better = |a: &usize, b: &usize| {
+            let ((e, p), (f, q)) = (worth(a), worth(b));
+            e.total_cmp(&f).then(p.total_cmp(&q))
+        };
+        (0..errors.len()).min_by(better).unwrap_or(0) as u8
+    };
+    let mut genome: Genome = errors.iter().zip(prices).map(least).collect();
     let mut path = vec![genome.clone()];
     loop {
-        let mut least: Option<(f64, usize)> = None;
-        for (place, (row, &gene)) in errors.iter().zip(&genome).enumerate() {
-            let gene = usize::from(gene);
-            if gene == 0 {
-                continue;
-            }
-            let added = row[gene - 1] - row[gene];
-            if least.is_none_or(|(best, _)| added < best) {
-                least = Some((added, place));
+        let mut best: Option<(f64, usize, usize)> = None;
+        for (place, &gene) in genome.iter().enumerate() {
+            let (errors, prices) = (&errors[place], &prices[place]);
+            let now = usize::from(gene);
+            for k in (0..errors.len()).filter(|&k| prices[k] < prices[now]) {
+                let slope = (errors[k] - errors[now]) / (prices[now] - prices[k]);
+                if best.is_none_or(|(least, _, _)| slope < least) {
+                    best = Some((slope, place, k));
+                }
             }
         }
-        let Some((_, place)) = least else {
+        let Some((_, place, k)) = best else {
             return path;
         };
-        genome[place] -= 1;
+        genome[place] = k as u8;
         path.push(genome.clone());
     }
 }
@@ -215,13 +243,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_lowers_what_adds_least() {
-        let errors = [vec![5.0, 1.0, 0.0], vec![0.5, 0.0]];
-        let expect = [[2, 1], [2, 0], [1, 0], [0, 0]].map(|g| g.to_vec());
-        assert_eq!(walk(&errors), expect);
+    fn a_walk_loses_least_for_a_second() {
+        // The third alternative of the first is dearer than the last and worse: never met.
+        let errors = [vec![5.0, 1.0, 0.5, 0.0], vec![0.5, 0.0]];
+        let prices = [vec![1.0, 2.0, 9.0, 3.0], vec![1.0, 2.0]];
+        let expect = [[3, 1], [3, 0], [1, 0], [0, 0]].map(|g| g.to_vec());
+        assert_eq!(walk(&errors, &prices), expect);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        // Two orders of three steps, one of the others: all that monotone walks can meet.
-        assert!(walks(&mut rng, &errors, 100).len() >= 4);
-        assert_eq!(walks(&mut rng, &errors, 3), expect[..3]);
+        assert!(walks(&mut rng, &errors, &prices, 100).len() >= 4);
+        assert_eq!(walks(&mut rng, &errors, &prices, 3), expect[..3]);
     }
 }

@@ -100,11 +100,20 @@ pub(crate) fn layers(points: &[Rated]) -> Vec<Vec<usize>> {
     layers
 }
 
+/// Losses of accuracy below half a point count as equal in [`crowding`].
+const EQUAL: f64 = 0.005;
+
 /// How far every member of a layer is from its neighbours in accuracy and seconds, relative to the
-/// extent of the layer; infinite at the ends.
+/// extent of the layer; infinite at the ends. Accuracy counts as the logarithm of what is lost against
+/// the layer's best: to halve a loss of two points is worth as much as to halve one of twenty.
 pub(crate) fn crowding(points: &[Rated], layer: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; layer.len()];
-    let axes: [fn(&Rated) -> f64; 2] = [|p| p.accuracy, |p| p.seconds];
+    let best = layer
+        .iter()
+        .map(|&i| points[i].accuracy)
+        .fold(0.0, f64::max);
+    let axes: [&dyn Fn(&Rated) -> f64; 2] =
+        [&|p| -(best - p.accuracy + EQUAL).ln(), &|p| p.seconds];
     for axis in axes {
         let at = |position: usize| axis(&points[layer[position]]);
         let mut order: Vec<usize> = (0..layer.len()).collect();
@@ -258,7 +267,11 @@ mod tests {
         assert_eq!(*layer, [1, 3, 2, 0]);
         let distance = crowding(&points, layer);
         assert!(distance[0].is_infinite() && distance[3].is_infinite());
-        assert!((distance[1] - (0.3 / 0.4 + 1.0 / 4.0)).abs() < 1e-12);
-        assert!((distance[2] - (0.3 / 0.4 + 3.5 / 4.0)).abs() < 1e-12);
+        let loss = |accuracy: f64| (0.9 - accuracy + EQUAL).ln();
+        let extent = loss(0.5) - loss(0.9);
+        let first = (loss(0.5) - loss(0.8)) / extent + 1.0 / 4.0;
+        let second = (loss(0.6) - loss(0.9)) / extent + 3.5 / 4.0;
+        assert!((distance[1] - first).abs() < 1e-12);
+        assert!((distance[2] - second).abs() < 1e-12);
     }
 }

@@ -137,6 +137,10 @@ impl Tally {
         self.correct as f64 / self.images.max(1) as f64
     }
 
+    pub(crate) fn divergence(&self) -> f64 {
+        self.nats / self.images.max(1) as f64
+    }
+
     pub(crate) fn share(&self) -> Share {
         Share {
             correct: self.correct,

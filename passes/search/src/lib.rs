@@ -41,7 +41,7 @@ pub use front::{
 pub use hypervolume::{Reference, hypervolume};
 pub use images::Images;
 pub use network_objective::{NetworkObjective, Screen};
-pub use objective::{Genome, Objective, Restricted, Score, check_genome};
+pub use objective::{Genome, Judgement, Objective, Restricted, Score, check_genome};
 pub use oracle_planner::OraclePlanner;
 pub use planner::{Cost, CountBootstraps, Planner};
 pub use sensitivity::{Sensitivities, seeds};

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::error::SearchError;
 use crate::images::{Images, Tally};
-use crate::objective::{Genome, Objective, Score, check_genome};
+use crate::objective::{Genome, Judgement, Objective, Score, check_genome};
 use crate::planner::Planner;
 use crate::share::Share;
 
@@ -151,10 +151,15 @@ impl<P: Planner> NetworkObjective<P> {
     /// # Errors
     /// [`SearchError::Genome`], [`SearchError::Interrupted`].
     pub fn shares(&self, genomes: &[Genome]) -> Result<Vec<Share>, SearchError> {
+        Ok(self.on_all(genomes)?.iter().map(Tally::share).collect())
+    }
+
+    /// Every genome on all images.
+    fn on_all(&self, genomes: &[Genome]) -> Result<Vec<Tally>, SearchError> {
         let mut tallies = vec![Tally::default(); genomes.len()];
         let all: Vec<usize> = (0..genomes.len()).collect();
-        self.judge(genomes, &all, 0..self.images.count(), &mut tallies)?;
-        Ok(tallies.iter().map(Tally::share).collect())
+        self.run(genomes, &all, 0..self.images.count(), &mut tallies)?;
+        Ok(tallies)
     }
 
     fn judge_exact(&mut self) {
@@ -175,7 +180,7 @@ impl<P: Planner> NetworkObjective<P> {
     }
 
     /// Runs the genomes at `which` on a range of images, and adds to their tallies.
-    fn judge(
+    fn run(
         &self,
         genomes: &[Genome],
         which: &[usize],
@@ -226,22 +231,33 @@ impl<P: Planner> Objective for NetworkObjective<P> {
         let mut tallies = vec![Tally::default(); genomes.len()];
         let runs: Vec<usize> = (0..genomes.len()).filter(|&i| costs[i].is_some()).collect();
         let first = self.first_stage();
-        self.judge(genomes, &runs, 0..first, &mut tallies)?;
+        self.run(genomes, &runs, 0..first, &mut tallies)?;
         if let Some(screen) = self.screen {
             let hopeful =
                 |i: &usize| tallies[*i].accuracy() >= self.exact.accuracy() - screen.hopeless;
             let hopeful: Vec<usize> = runs.iter().copied().filter(hopeful).collect();
-            self.judge(genomes, &hopeful, first..self.images.count(), &mut tallies)?;
+            self.run(genomes, &hopeful, first..self.images.count(), &mut tallies)?;
         }
         let score = |(cost, tally): (&Option<crate::Cost>, &Tally)| {
             cost.map(|cost| Score {
                 accuracy: tally.accuracy(),
-                divergence: tally.nats / tally.images.max(1) as f64,
+                divergence: tally.divergence(),
                 seconds: cost.seconds,
                 bootstraps: cost.bootstraps,
             })
         };
         Ok(costs.iter().zip(&tallies).map(score).collect())
+    }
+
+    /// On all images, whether a genome can be run or not.
+    fn judge(&self, genomes: &[Genome]) -> Result<Vec<Option<Judgement>>, SearchError> {
+        let judgement = |tally: &Tally| {
+            Some(Judgement {
+                accuracy: tally.accuracy(),
+                divergence: tally.divergence(),
+            })
+        };
+        Ok(self.on_all(genomes)?.iter().map(judgement).collect())
     }
 }
 

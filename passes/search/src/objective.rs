@@ -23,6 +23,15 @@ pub struct Score {
     pub bootstraps: usize,
 }
 
+/// What a genome is worth, whatever it costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// As [`Score::accuracy`].
+    pub accuracy: f64,
+    /// As [`Score::divergence`].
+    pub divergence: f64,
+}
+
 /// Judges genomes.
 pub trait Objective: Sync {
     /// Number of alternatives of every activation, each 1 to 256.
@@ -34,6 +43,23 @@ pub trait Objective: Sync {
     /// # Errors
     /// When judging fails; [`SearchError::Interrupted`] ends the search without loss.
     fn evaluate(&self, genomes: &[Genome]) -> Result<Vec<Option<Score>>, SearchError>;
+
+    /// As [`Objective::evaluate`], without costs; None where they decide that there is no judgement.
+    ///
+    /// # Errors
+    /// As [`Objective::evaluate`].
+    fn judge(&self, genomes: &[Genome]) -> Result<Vec<Option<Judgement>>, SearchError> {
+        let scores = self.evaluate(genomes)?.into_iter();
+        let without = |Score {
+                           accuracy,
+                           divergence,
+                           ..
+                       }| Judgement {
+            accuracy,
+            divergence,
+        };
+        Ok(scores.map(|score| score.map(without)).collect())
+    }
 }
 
 /// Checks that `genome` has one index a gene, each below the gene's size.
@@ -131,5 +157,10 @@ impl Objective for Restricted<'_> {
     fn evaluate(&self, genomes: &[Genome]) -> Result<Vec<Option<Score>>, SearchError> {
         let translated: Result<Vec<_>, _> = genomes.iter().map(|g| self.translate(g)).collect();
         self.inner.evaluate(&translated?)
+    }
+
+    fn judge(&self, genomes: &[Genome]) -> Result<Vec<Option<Judgement>>, SearchError> {
+        let translated: Result<Vec<_>, _> = genomes.iter().map(|g| self.translate(g)).collect();
+        self.inner.judge(&translated?)
     }
 }

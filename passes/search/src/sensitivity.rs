@@ -7,12 +7,13 @@
 //! for a price of a nat in seconds is a shortest path, which [`Planner::best`] finds exactly, together
 //! with levels and bootstraps.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::SearchError;
-use crate::objective::{Genome, Objective};
+use crate::objective::{Genome, Judgement, Objective};
 use crate::planner::Planner;
-use crate::state::Record;
 
 /// Nats of an alternative that could not be measured: never chosen where another is.
 const UNKNOWN: f64 = 1e3;
@@ -25,36 +26,28 @@ pub struct Sensitivities {
     pub base: Genome,
     /// Accuracy of the base.
     pub accuracy: f64,
-    /// `[activation][alternative]`: accuracy lost against the base; None where it cannot be run.
+    /// `[activation][alternative]`: accuracy lost against the base; None where it cannot be judged.
     pub loss: Vec<Vec<Option<f64>>>,
     /// `[activation][alternative]`: divergence added to that of the base, in nats, not negative.
     pub divergence: Vec<Vec<Option<f64>>>,
 }
 
 impl Sensitivities {
-    /// Evaluates the base and all its single replacements, activation by activation; `progress` gets
-    /// the number of activations done. With them the records, to be given to [`crate::State::record`].
+    /// Judges the base and all its single replacements, activation by activation; `progress` gets the
+    /// number of activations done.
     ///
     /// # Errors
-    /// [`SearchError::Genome`] when the base cannot be run, and what the objective reports.
+    /// [`SearchError::Genome`] when the base cannot be judged, and what the objective reports.
     pub fn measure(
         objective: &dyn Objective,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<(Self, Vec<Record>), SearchError> {
+    ) -> Result<Self, SearchError> {
         let sizes = objective.sizes();
         let base: Genome = sizes.iter().map(|&s| (s - 1) as u8).collect();
-        let mut records = Vec::new();
-        let mut judge = |genomes: Vec<Genome>| -> Result<Vec<_>, SearchError> {
-            let scores = objective.evaluate(&genomes)?;
-            let new = genomes.into_iter().zip(scores.iter().copied());
-            records.extend(new.map(|(genome, score)| Record { genome, score }));
-            Ok(scores)
-        };
-        let exact = judge(vec![base.clone()])?[0].ok_or_else(|| SearchError::Genome {
+        let exact = objective.judge(std::slice::from_ref(&base))?[0];
+        let exact = exact.ok_or_else(|| SearchError::Genome {
             genome: format!("{base:?}"),
-            what: "the most accurate alternatives everywhere cannot be run; relax the constraints \
-                   on ring, security or precision"
-                .into(),
+            what: "the dearest alternatives everywhere cannot be judged".into(),
         })?;
         let mut result = Self {
             base: base.clone(),
@@ -68,16 +61,17 @@ impl Sensitivities {
                 genome[place] = k as u8;
                 genome
             };
-            let mut scores = judge((0..size - 1).map(replaced).collect())?;
-            scores.push(Some(exact));
-            let loss = |s: &Option<_>| s.map(|s: crate::Score| exact.accuracy - s.accuracy);
+            let genomes: Vec<Genome> = (0..size - 1).map(replaced).collect();
+            let mut judged = objective.judge(&genomes)?;
+            judged.push(Some(exact));
+            let loss = |j: &Option<Judgement>| j.map(|j| exact.accuracy - j.accuracy);
             let added =
-                |s: &Option<_>| s.map(|s: crate::Score| (s.divergence - exact.divergence).max(0.0));
-            result.loss.push(scores.iter().map(loss).collect());
-            result.divergence.push(scores.iter().map(added).collect());
+                |j: &Option<Judgement>| j.map(|j| (j.divergence - exact.divergence).max(0.0));
+            result.loss.push(judged.iter().map(loss).collect());
+            result.divergence.push(judged.iter().map(added).collect());
             progress(place + 1);
         }
-        Ok((result, records))
+        Ok(result)
     }
 
     /// The errors of the additive model, in nats.
@@ -96,9 +90,13 @@ impl Sensitivities {
 /// Seconds that a nat may cost at the cheap and at the exact end of the sweep.
 const PRICES: [f64; 2] = [1e-3, 1e7];
 
-/// Seeds for the first generation: the best genomes of the additive model for prices of a nat from
-/// both ends inwards, the interval between two different genomes halved until `calls` placements are
-/// made. In the order found, each once.
+/// Powers of the errors that are added: their energy, and their amplitude. Where many errors pile up,
+/// they do worse than their sum; the second model spreads them thinner.
+const POWERS: [f64; 2] = [1.0, 0.5];
+
+/// Seeds for the first generation: by either model, the best genomes for prices of an error from both
+/// ends inwards, the interval between two different genomes halved until `calls` placements are made,
+/// half of them for each model. In the order found, each once.
 ///
 /// # Errors
 /// What the planner reports.
@@ -107,26 +105,37 @@ pub fn seeds(
     sensitivities: &Sensitivities,
     calls: usize,
 ) -> Result<Vec<Genome>, SearchError> {
-    let errors = sensitivities.errors();
-    let best = |logarithm: f64| planner.best(&errors, logarithm.exp());
-    let [low, high] = PRICES.map(f64::ln);
     let mut genomes: Vec<Genome> = Vec::new();
-    let mut keep = |genome: &Genome| {
-        if !genomes.contains(genome) {
-            genomes.push(genome.clone());
+    for power in POWERS {
+        let mut errors = sensitivities.errors();
+        errors.iter_mut().flatten().for_each(|e| *e = e.powf(power));
+        for genome in sweep(planner, &errors, calls / POWERS.len())? {
+            if !genomes.contains(&genome) {
+                genomes.push(genome);
+            }
         }
-    };
+    }
+    Ok(genomes)
+}
+
+/// By one model.
+pub(crate) fn sweep(
+    planner: &dyn Planner,
+    errors: &[Vec<f64>],
+    calls: usize,
+) -> Result<Vec<Genome>, SearchError> {
+    let best = |logarithm: f64| planner.best(errors, logarithm.exp());
+    let [low, high] = PRICES.map(f64::ln);
     let (cheap, exact) = (best(low)?, best(high)?);
-    keep(&cheap);
-    keep(&exact);
-    let mut open = std::collections::VecDeque::from([((low, cheap), (high, exact))]);
+    let mut genomes = vec![cheap.clone(), exact.clone()];
+    let mut open = VecDeque::from([((low, cheap), (high, exact))]);
     for _ in 2..calls {
         let Some((left, right)) = open.pop_front() else {
             break;
         };
         let price = f64::midpoint(left.0, right.0);
         let middle = (price, best(price)?);
-        keep(&middle.1);
+        genomes.push(middle.1.clone());
         for (left, right) in [(left, middle.clone()), (middle, right)] {
             // Equal at both ends: equal between. A ratio of prices below a percent tells nothing more.
             if left.1 != right.1 && right.0 - left.0 > 0.01 {

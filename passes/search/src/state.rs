@@ -199,23 +199,6 @@ impl State {
         })
     }
 
-    /// Adds a score from elsewhere (a measurement of sensitivities) before the first generation, which
-    /// then need not evaluate the genome and may select it. A genome known already is left alone.
-    ///
-    /// # Errors
-    /// [`SearchError::Genome`] for what is no genome, or when the search has begun.
-    pub fn record(&mut self, genome: Genome, score: Option<Score>) -> Result<(), SearchError> {
-        check_genome(&genome, &self.sizes)?;
-        if !self.history.is_empty() {
-            return Err(SearchError::Genome {
-                genome: format!("{genome:?}"),
-                what: "scores from elsewhere come before the first generation".into(),
-            });
-        }
-        self.insert(genome, score);
-        Ok(())
-    }
-
     pub(crate) fn insert(&mut self, genome: Genome, score: Option<Score>) {
         if !self.known.contains_key(&genome) {
             self.known.insert(genome.clone(), self.archive.len());

@@ -299,22 +299,6 @@ fn ends_when_nothing_is_new_or_a_bound_is_met() {
 }
 
 #[test]
-fn scores_from_elsewhere_are_used() {
-    let problem = Knapsack::new(8, 5);
-    let mut state = State::new(problem.sizes(), settings(0), vec![], "").unwrap();
-    let genome = vec![3u8; 8];
-    state
-        .record(genome.clone(), problem.score(&genome))
-        .unwrap();
-    search(&problem, &mut state, &generations(1), &mut quiet).unwrap();
-    assert_eq!(
-        problem.evaluations.load(Ordering::SeqCst) + 1,
-        state.archive().len()
-    );
-    assert!(state.record(vec![0; 8], None).is_err());
-}
-
-#[test]
 fn a_state_out_of_bounds_is_refused() {
     let problem = Knapsack::new(4, 3);
     let mut state = State::new(problem.sizes(), settings(0), vec![], "m").unwrap();
@@ -368,9 +352,10 @@ fn restricted_alternatives_are_translated() {
 fn seeds_are_the_best_by_the_model() {
     let problem = Knapsack::new(8, 5);
     let mut done = 0;
-    let (sensitivities, records) =
+    let sensitivities =
         Sensitivities::measure(&problem, &mut |activations| done = activations).unwrap();
-    assert_eq!((done, records.len()), (8, 1 + 8 * 4));
+    let evaluated = problem.evaluations.load(Ordering::SeqCst);
+    assert_eq!((done, evaluated), (8, 1 + 8 * 4));
     assert_eq!(sensitivities.base, [4; 8]);
     for (place, row) in sensitivities.errors().iter().enumerate() {
         for (gene, error) in row.iter().enumerate() {
@@ -381,7 +366,9 @@ fn seeds_are_the_best_by_the_model() {
     assert!(seeds.contains(&vec![0; 8]) && seeds.contains(&vec![4; 8]));
     assert!(seeds.len() > 10);
     let best = Knapsack::best(&problem, &|place, gene| problem.loss(place, gene));
-    for seed in &seeds {
+    let sum = sensitivity::sweep(&problem, &sensitivities.errors(), 30).unwrap();
+    assert!(sum.iter().all(|seed| seeds.contains(seed)));
+    for seed in &sum {
         let work: usize = seed.iter().map(|&g| usize::from(g)).sum();
         let difference = sensitivities.predict(seed) - sensitivities.predict(&best[work]);
         assert!(difference.abs() < 1e-12, "{seed:?}");
@@ -391,20 +378,22 @@ fn seeds_are_the_best_by_the_model() {
 #[test]
 fn an_ablation_spends_the_same_everywhere() {
     let problem = Knapsack::new(12, 6);
-    let (sensitivities, records) = Sensitivities::measure(&problem, &mut |_| ()).unwrap();
+    let sensitivities = Sensitivities::measure(&problem, &mut |_| ()).unwrap();
     let found = seeds(&problem, &sensitivities, 12).unwrap();
     let mut state = State::new(problem.sizes(), settings(3), found, "").unwrap();
-    for Record { genome, score } in records {
-        state.record(genome, score).unwrap();
-    }
-    let refuse = Ablation::run(&problem, &state, &sensitivities, 9, &mut |_| ());
+    let refuse = Ablation::run(&problem, &problem, &state, &sensitivities, 9, &mut |_| ());
     assert!(refuse.unwrap_err().to_string().contains("1 or more"));
     search(&problem, &mut state, &generations(8), &mut quiet).unwrap();
     let count = state.archive().len();
     let mut last = 0;
-    let ablation = Ablation::run(&problem, &state, &sensitivities, usize::MAX, &mut |done| {
-        last = done
-    })
+    let ablation = Ablation::run(
+        &problem,
+        &problem,
+        &state,
+        &sensitivities,
+        usize::MAX,
+        &mut |done| last = done,
+    )
     .unwrap();
     assert_eq!((ablation.evaluations, last), (count, 2 * count));
     let [random, greedy, evolution] = [&ablation.random, &ablation.greedy, &ablation.evolution];
