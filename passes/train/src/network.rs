@@ -2,8 +2,7 @@
 
 use hecc_batch::conv::weight_gradient;
 use hecc_batch::linear::{Operator, parameter_gradient, window};
-use hecc_batch::{Batch, BatchError, Elementwise};
-use hecc_ir::function::{Approximation, Function};
+use hecc_batch::{Batch, BatchError};
 use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
 use petgraph::algo::toposort;
 use rayon::prelude::*;
@@ -12,6 +11,8 @@ use crate::TrainError;
 use crate::activation::{Activation, Excess, Replacement, add_scaled};
 use crate::normalise::{Moments, Normalisation, moments};
 use crate::optimiser::Group;
+
+mod state;
 
 /// Layers in dataflow order; a normalisation follows each convolution, and stands before each polynomial
 /// that is trained: through sums, polynomials of polynomials would grow without bound otherwise.
@@ -400,74 +401,6 @@ impl Network {
         blocks
     }
 
-    /// All numbers that change in training: parameters, running statistics, fitted approximations.
-    pub fn state(&mut self) -> Vec<Vec<f32>> {
-        let parameters = self.parameters();
-        let mut blocks: Vec<_> = parameters.into_iter().map(|(_, v)| v.to_vec()).collect();
-        for layer in &self.layers {
-            match &layer.op {
-                Step::Normalise(n) => blocks.extend([n.mean.clone(), n.variance.clone()]),
-                Step::Activate(activation) => {
-                    blocks.push(activation.bounds.as_flattened().to_vec());
-                    match &activation.replacement {
-                        Replacement::None => {}
-                        Replacement::Polynomial(p) => {
-                            blocks.extend([p.mu.clone(), p.sigma.clone()])
-                        }
-                        Replacement::Fixed { function, .. } => blocks.push(numbers(function)),
-                    }
-                }
-                Step::Input | Step::Linear { .. } | Step::Moving { .. } | Step::Add | Step::Mul => {
-                }
-            }
-        }
-        blocks
-    }
-
-    /// Takes over what [`Network::state`] gave; `false`, with the network in between, when it is that of
-    /// another network.
-    ///
-    /// # Errors
-    /// When a function cannot be prepared.
-    pub fn set_state(&mut self, blocks: &[Vec<f32>]) -> Result<bool, BatchError> {
-        let lengths: Vec<usize> = self.state().iter().map(Vec::len).collect();
-        if lengths.len() != blocks.len() || !lengths.iter().zip(blocks).all(|(n, b)| *n == b.len())
-        {
-            return Ok(false);
-        }
-        let mut blocks = blocks.iter();
-        for ((_, values), block) in self.parameters().into_iter().zip(&mut blocks) {
-            values.copy_from_slice(block);
-        }
-        for layer in &mut self.layers {
-            match &mut layer.op {
-                Step::Normalise(n) => {
-                    n.mean = blocks.next().cloned().unwrap_or_default();
-                    n.variance = blocks.next().cloned().unwrap_or_default();
-                }
-                Step::Activate(activation) => {
-                    let bounds = blocks.next().map_or(&[][..], |b| b.as_chunks().0);
-                    activation.bounds = bounds.to_vec();
-                    match &mut activation.replacement {
-                        Replacement::None => {}
-                        Replacement::Polynomial(p) => {
-                            p.mu = blocks.next().cloned().unwrap_or_default();
-                            p.sigma = blocks.next().cloned().unwrap_or_default();
-                        }
-                        Replacement::Fixed { function, value } => {
-                            set_numbers(function, blocks.next().map_or(&[], |b| b));
-                            let op = Op::Activation(function.clone());
-                            *value = Elementwise::new(&op, layer.shape)?;
-                        }
-                    }
-                }
-                Step::Input | Step::Linear { .. } | Step::Moving { .. } | Step::Add | Step::Mul => {
-                }
-            }
-        }
-        Ok(true)
-    }
-
     /// The trained graph: `graph` with new constants, the replacements in the place of the activations,
     /// and normalisations folded into the convolution before or the polynomial behind them.
     pub fn graph(&self, graph: &Graph) -> Graph {
@@ -553,57 +486,4 @@ fn constants_mut(linear: &mut Linear) -> Option<(Group, &mut Vec<f32>, &mut Vec<
         | Linear::Gather { .. }
         | Linear::Reshape { .. } => None,
     }
-}
-
-/// The numbers of an approximation that a new fit changes; those that fits choose survive f32.
-fn numbers(function: &Function) -> Vec<f32> {
-    let Function::Approximated(approximation) = function else {
-        return Vec::new();
-    };
-    let range = [approximation.range() as f32];
-    let series: &[f64] = match approximation {
-        Approximation::Fused { coefficients, .. } => coefficients,
-        Approximation::Levelled { polynomials, .. } => &polynomials[0],
-        Approximation::Square { .. } => &[],
-    };
-    range
-        .into_iter()
-        .chain(series.iter().map(|&c| c as f32))
-        .collect()
-}
-
-fn set_numbers(function: &mut Function, numbers: &[f32]) {
-    let (Function::Approximated(approximation), [first, rest @ ..]) = (function, numbers) else {
-        return;
-    };
-    // Numbers that a model gave in f64 stay as they are unless a fit has changed them.
-    let set = |old: &mut f64, new: f32| {
-        if *old as f32 != new {
-            *old = f64::from(new);
-        }
-    };
-    let series: &mut [f64] = match approximation {
-        Approximation::Fused {
-            range,
-            coefficients,
-            ..
-        } => {
-            set(range, *first);
-            coefficients
-        }
-        Approximation::Levelled {
-            range, polynomials, ..
-        } => {
-            set(range, *first);
-            &mut polynomials[0]
-        }
-        Approximation::Square { range } => {
-            set(range, *first);
-            &mut []
-        }
-    };
-    series
-        .iter_mut()
-        .zip(rest)
-        .for_each(|(old, new)| set(old, *new));
 }
