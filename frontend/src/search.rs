@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::print::say;
 use binding::Binding;
 use clock::Clock;
-use finish::{Found, MAX_POINTS, finish, write_network};
+use finish::{CONFIRMED, Found, MAX_POINTS, finish, write_network};
 use folder::{Folder, STATE};
 use hecc_search::baselines::uniform;
 use hecc_search::{
@@ -328,7 +328,7 @@ impl Needs {
         let needs = Self {
             // Mixed networks take longer to place than the one that was tried.
             points: points.mul_f64(1.5)
-                + image.mul_f64((MAX_POINTS as f64 + UNIFORM) * confirming as f64),
+                + image.mul_f64((CONFIRMED as f64 + UNIFORM) * confirming as f64),
             comparisons: match args.no_ablation {
                 true => Duration::ZERO,
                 false => args.budget.mul_f64(COMPARISONS),

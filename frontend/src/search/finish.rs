@@ -11,14 +11,16 @@ use super::session::Session;
 use crate::failure::Failure;
 use hecc_ir::plan::Plan;
 use hecc_search::{
-    Ablation, Baseline, Data, FRONT_VERSION, Front, Genome, Limits, Point, Reference, Score,
-    Sensitivities, Share, State, front,
+    Ablation, Baseline, Confirmed, Data, FRONT_VERSION, Front, Genome, Limits, Point, Reference,
+    Score, Sensitivities, Share, State, confirm, front,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Most points that become plans.
 pub const MAX_POINTS: usize = 20;
+/// Genomes that are measured on the images for confirmation.
+pub const CONFIRMED: usize = 40;
 
 /// What a search leaves to be written.
 pub struct Found {
@@ -32,14 +34,6 @@ pub struct Found {
     pub ablation: Option<Ablation>,
 }
 
-/// A genome with a plan.
-struct Emitted {
-    genome: Genome,
-    score: Score,
-    share: Share,
-    plan: Plan,
-}
-
 /// Measures the points on images of their own, compiles them, and writes the folder.
 ///
 /// # Errors
@@ -51,47 +45,40 @@ pub fn finish(
     max_memory: Option<u64>,
     progress: &mut Progress,
 ) -> Result<Front, Failure> {
-    let mut chosen: Vec<(Genome, Score)> = thin(
-        found
-            .state
-            .front()
-            .into_iter()
-            .map(|(g, s)| (g.clone(), s))
-            .collect(),
-        MAX_POINTS,
-    );
-    if chosen.is_empty() {
-        return Err(Failure::new("no candidate that was tried keeps to the limits")
-            .help("raise --max-latency or --max-accuracy-loss, or give a longer --budget with --resume"));
-    }
-    // What is the same everywhere has no advantage by chance: it is measured again like the points.
-    for rival in &found.rivals {
-        let known = chosen.iter().any(|(genome, _)| *genome == rival.genome);
-        let score = found.state.score(&rival.genome).flatten();
-        if let Some(score) = score.filter(|s| !known && keeps_to(&found.state.settings().limits, s))
-        {
-            chosen.push((rival.genome.clone(), score));
-        }
-    }
     progress.phase("measuring the points on other images");
     let judge = session.objective.on(session.confirmation.clone())?;
-    let rivals = found.rivals.iter().map(|r| &r.genome);
-    let genomes: Vec<Genome> = chosen
-        .iter()
-        .map(|(g, _)| g)
-        .chain(rivals)
-        .cloned()
-        .collect();
-    let shares = judge.shares(&genomes)?;
-    progress.phase("compiling the points");
-    let shares_of_rivals = &shares[chosen.len()..];
-    let best = best(&chosen, &shares);
-    let points = emit(session, &best, max_memory, progress)?;
     let exact = judge.exact_share();
+    let limits = limits(&found.state, session, exact);
+    let mut chosen = confirm(&judge, &found.state, CONFIRMED, &limits)?;
+    let genomes: Vec<Genome> = found.rivals.iter().map(|r| r.genome.clone()).collect();
+    let shares = judge.shares(&genomes)?;
+    for (rival, share) in found.rivals.iter().zip(&shares) {
+        // What is the same everywhere may be as good as a point.
+        let known = chosen.iter().any(|c| c.genome == rival.genome);
+        let score = found.state.score(&rival.genome).flatten();
+        if let (Some(score), Some(cost), false) = (score, rival.cost, known) {
+            chosen.push(Confirmed {
+                genome: rival.genome.clone(),
+                accuracy: *share,
+                searched: score.accuracy,
+                cost,
+            });
+        }
+    }
+    let chosen = thin(best(chosen, &limits), MAX_POINTS);
+    if chosen.is_empty() {
+        return Err(
+            Failure::new("no candidate that was tried keeps to the limits").help(
+                "raise --max-latency or --max-accuracy-loss, or give a longer --budget with --resume",
+            ),
+        );
+    }
+    progress.phase("compiling the points");
+    let points = emit(session, &chosen, max_memory, progress)?;
     let baselines = found
         .rivals
         .iter()
-        .zip(shares_of_rivals)
+        .zip(&shares)
         .map(|(rival, share)| Baseline {
             name: rival.name.clone(),
             genome: Some(rival.genome.clone()),
@@ -127,15 +114,15 @@ pub fn finish(
         history: state.history().to_vec(),
     };
     let mut staged = Staged::new(folder);
-    for (number, emitted) in points.into_iter().enumerate() {
+    for (number, (point, plan)) in points.into_iter().enumerate() {
         let name = plan_name(number);
-        staged.add(&name, &emitted.plan.to_bytes())?;
+        staged.add(&name, &plan.to_bytes())?;
         front.points.push(Point {
-            searched: emitted.score.accuracy,
-            genome: emitted.genome,
-            accuracy: emitted.share,
-            cost: cost(&emitted.plan),
-            peak_bytes: emitted.plan.prediction.peak_bytes,
+            searched: point.searched,
+            genome: point.genome,
+            accuracy: point.accuracy,
+            cost: point.cost,
+            peak_bytes: plan.prediction.peak_bytes,
             plan: name,
             tuned: None,
         });
@@ -154,11 +141,16 @@ pub fn finish(
     Ok(front)
 }
 
-fn keeps_to(limits: &Limits, score: &Score) -> bool {
-    limits.max_seconds.is_none_or(|most| score.seconds <= most)
-        && limits
+/// Those of the search, as losses of accuracy are on the images for confirmation.
+fn limits(state: &State, session: &Session, exact: Share) -> Limits {
+    let limits = state.settings().limits;
+    let searched = session.objective.exact_share().value();
+    Limits {
+        min_accuracy: limits
             .min_accuracy
-            .is_none_or(|least| score.accuracy >= least)
+            .map(|least| (least + exact.value() - searched).max(0.0)),
+        ..limits
+    }
 }
 
 /// front.json, and what is made of it.
@@ -171,88 +163,79 @@ pub fn stage_texts(staged: &mut Staged, front: &Front) -> Result<(), Failure> {
     staged.add(REPORT, report(front).as_bytes())
 }
 
-/// Plans of the points that have one and that no other beats, by ascending seconds.
+/// The points that have a plan and that no other beats, by ascending seconds; their costs are the plans'.
 fn emit(
     session: &Session,
-    chosen: &[(Genome, Score, Share)],
+    chosen: &[Confirmed],
     max_memory: Option<u64>,
     progress: &Progress,
-) -> Result<Vec<Emitted>, Failure> {
+) -> Result<Vec<(Confirmed, Plan)>, Failure> {
     let emitter = session.emitter(max_memory);
     let plans: Vec<Result<Plan, Failure>> = chosen
         .par_iter()
-        .map(|(genome, _, _)| emitter.plan(&session.objective.planner().ops(genome)?))
+        .map(|point| emitter.plan(&session.objective.planner().ops(&point.genome)?))
         .collect();
     let mut failed = None;
-    let mut emitted = Vec::new();
-    for ((genome, score, share), plan) in chosen.iter().zip(plans) {
+    let mut emitted: BTreeMap<Genome, Plan> = BTreeMap::new();
+    let mut costed = Vec::new();
+    for (point, plan) in chosen.iter().zip(plans) {
         match plan {
-            Ok(plan) => emitted.push(Emitted {
-                genome: genome.clone(),
-                score: *score,
-                share: *share,
-                plan,
-            }),
+            Ok(plan) => {
+                costed.push(Confirmed {
+                    cost: cost(&plan),
+                    ..point.clone()
+                });
+                emitted.insert(point.genome.clone(), plan);
+            }
             Err(e) => {
                 progress.note(&format!(
                     "a point of {:.2} s is left out: {}",
-                    score.seconds, e.what
+                    point.cost.seconds, e.what
                 ));
                 failed = Some(e);
             }
         }
     }
-    if let (Some(failure), true) = (failed, emitted.is_empty()) {
-        return Err(failure);
-    }
-    let scores: Vec<Option<Score>> = emitted
-        .iter()
-        .map(|e| {
-            Some(Score {
-                seconds: e.plan.prediction.seconds(),
-                ..confirmed(&e.score, &e.share)
+    match failed {
+        Some(failure) if costed.is_empty() => Err(failure),
+        Some(_) | None => Ok(best(costed, &Limits::default())
+            .into_iter()
+            .filter_map(|point| {
+                let plan = emitted.remove(&point.genome)?;
+                Some((point, plan))
             })
-        })
-        .collect();
-    let kept = front(&scores, &Limits::default());
-    let mut slots: Vec<Option<Emitted>> = emitted.into_iter().map(Some).collect();
-    Ok(kept.into_iter().filter_map(|i| slots[i].take()).collect())
-}
-
-fn confirmed(score: &Score, share: &Share) -> Score {
-    Score {
-        accuracy: share.value(),
-        ..*score
+            .collect()),
     }
 }
 
-/// Those that no other beats on the images for confirmation.
-fn best(chosen: &[(Genome, Score)], shares: &[Share]) -> Vec<(Genome, Score, Share)> {
-    let of = || chosen.iter().zip(shares);
-    let scores: Vec<Option<Score>> = of()
-        .map(|((_, s), share)| Some(confirmed(s, share)))
-        .collect();
-    let all: Vec<_> = of()
-        .map(|((g, s), share)| (g.clone(), *s, *share))
-        .collect();
-    let kept = front(&scores, &Limits::default());
-    kept.into_iter().map(|i| all[i].clone()).collect()
+/// Those that no other beats, by ascending seconds and accuracy.
+fn best(points: Vec<Confirmed>, limits: &Limits) -> Vec<Confirmed> {
+    let score = |point: &Confirmed| {
+        Some(Score {
+            accuracy: point.accuracy.value(),
+            divergence: 0.0,
+            seconds: point.cost.seconds,
+            bootstraps: point.cost.bootstraps,
+        })
+    };
+    let scores: Vec<Option<Score>> = points.iter().map(score).collect();
+    let kept = front(&scores, limits).into_iter();
+    kept.map(|i| points[i].clone()).collect()
 }
 
 /// At most `most` points: those go first between whose neighbours least lies.
-fn thin(mut points: Vec<(Genome, Score)>, most: usize) -> Vec<(Genome, Score)> {
-    let span =
-        |f: fn(&Score) -> f64, points: &[(Genome, Score)]| match (points.first(), points.last()) {
-            (Some(first), Some(last)) => (f(&last.1) - f(&first.1)).abs().max(f64::MIN_POSITIVE),
-            _ => 1.0,
-        };
-    let seconds = span(|s| s.seconds, &points);
-    let accuracy = span(|s| s.accuracy, &points);
+fn thin(mut points: Vec<Confirmed>, most: usize) -> Vec<Confirmed> {
+    let seconds = |p: &Confirmed| p.cost.seconds;
+    let accuracy = |p: &Confirmed| p.accuracy.value();
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return points;
+    };
+    let time = (seconds(last) - seconds(first)).max(f64::MIN_POSITIVE);
+    let gain = (accuracy(last) - accuracy(first)).max(f64::MIN_POSITIVE);
     while points.len() > most.max(2) {
         let between = |i: usize| {
-            let (before, after) = (&points[i - 1].1, &points[i + 1].1);
-            (after.seconds - before.seconds) / seconds
-                + (after.accuracy - before.accuracy) / accuracy
+            let (before, after) = (&points[i - 1], &points[i + 1]);
+            (seconds(after) - seconds(before)) / time + (accuracy(after) - accuracy(before)) / gain
         };
         let least = (1..points.len() - 1).min_by(|&a, &b| between(a).total_cmp(&between(b)));
         match least {
@@ -309,26 +292,32 @@ pub fn write_network(folder: &Folder, session: &Session) -> Result<(), Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hecc_search::Cost;
 
     #[test]
     fn thinning_keeps_the_ends() {
-        let point = |seconds: f64, accuracy: f64| {
-            let score = Score {
-                accuracy,
-                divergence: 0.0,
+        let point = |seconds: f64, correct: usize| Confirmed {
+            genome: Vec::new(),
+            accuracy: Share {
+                correct,
+                images: 100,
+            },
+            searched: 0.5,
+            cost: Cost {
                 seconds,
                 bootstraps: 0,
-            };
-            (vec![], score)
+                log_n: 13,
+                levels: 3,
+            },
         };
         let points = vec![
-            point(1.0, 0.1),
-            point(2.0, 0.5),
-            point(2.1, 0.51),
-            point(2.2, 0.52),
-            point(4.0, 0.9),
+            point(1.0, 10),
+            point(2.0, 50),
+            point(2.1, 51),
+            point(2.2, 52),
+            point(4.0, 90),
         ];
-        let seconds = |p: &[(Genome, Score)]| p.iter().map(|p| p.1.seconds).collect::<Vec<_>>();
+        let seconds = |p: &[Confirmed]| p.iter().map(|p| p.cost.seconds).collect::<Vec<_>>();
         assert_eq!(seconds(&thin(points.clone(), 4)), [1.0, 2.0, 2.2, 4.0]);
         assert_eq!(seconds(&thin(points.clone(), 9)).len(), 5);
         assert_eq!(seconds(&thin(points, 1)), [1.0, 4.0]);
