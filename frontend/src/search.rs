@@ -16,6 +16,7 @@ pub mod images;
 mod inputs;
 pub mod interrupt;
 mod measure;
+mod needs;
 mod picture;
 mod plot;
 pub mod progress;
@@ -28,7 +29,7 @@ use crate::failure::Failure;
 use crate::print::say;
 use binding::Binding;
 use clock::Clock;
-use finish::{CONFIRMED, Found, MAX_POINTS, finish, write_network};
+use finish::{Found, finish, write_network};
 use folder::{Folder, STATE};
 use hecc_search::baselines::uniform;
 use hecc_search::{
@@ -36,11 +37,12 @@ use hecc_search::{
     search as evolve, seeds,
 };
 use inputs::Inputs;
+use needs::Needs;
 use progress::{Progress, words};
 use session::Session;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use interrupt::INTERRUPTED;
 
@@ -48,10 +50,6 @@ pub use interrupt::INTERRUPTED;
 const SENSITIVITIES: &str = "sensitivities.json";
 /// Placements that the sensitivities are turned into seeds with.
 const SEEDS: usize = 40;
-/// Share of the budget for comparisons.
-const COMPARISONS: f64 = 0.15;
-/// Kinds that are compared as uniform choices, about.
-const UNIFORM: f64 = 25.0;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,76 +281,9 @@ fn generations(
         (_, Some(failure)) => Err(failure),
         (Ok(stop), None) => Ok(stop),
         (Err(SearchError::BudgetTooShort { needed, .. }), None) => {
-            Err(needs.too_short(clock, Duration::from_secs_f64(needed) + kept))
+            Err(needs.too_short(clock, Duration::from_secs_f64(needed) + needs.points))
         }
         (Err(e), None) => Err(e.into()),
-    }
-}
-
-/// Time that is kept back.
-struct Needs {
-    /// For measuring and compiling the points.
-    points: Duration,
-    /// For comparisons.
-    comparisons: Duration,
-}
-
-impl Needs {
-    /// Estimates it from one network compiled and evaluated, and refuses a budget that cannot do.
-    fn measure(
-        session: &Session,
-        args: &Search,
-        clock: &Clock,
-        resumed: bool,
-    ) -> Result<Self, Failure> {
-        let dearest: Vec<u8> = session.found.iter().map(|c| (c.len() - 1) as u8).collect();
-        let begun = Instant::now();
-        let ops = session.objective.planner().ops(&dearest)?;
-        match session.emitter(args.max_memory).plan(&ops) {
-            // What takes less memory may be found yet.
-            Err(failure) if args.max_memory.is_none() => return Err(failure),
-            Ok(_) | Err(_) => {}
-        }
-        let compiling = begun.elapsed();
-        let begun = Instant::now();
-        session.objective.on(session.first.clone())?.exact_share();
-        let image = begun.elapsed().div_f64(session.first.count() as f64);
-        let [_, searching, confirming] = session.inputs.drawn.counts();
-        let points = compiling.mul_f64(MAX_POINTS as f64 / rayon::current_num_threads() as f64);
-        let candidates: usize = session.found.iter().map(Vec::len).sum();
-        // Those that differ in one activation share the network up to there: half of it on average.
-        let sensitivities = match resumed {
-            true => Duration::ZERO,
-            false => image.mul_f64(0.5 * (candidates * session.first.count()) as f64),
-        };
-        let needs = Self {
-            // Mixed networks take longer to place than the one that was tried.
-            points: points.mul_f64(1.5)
-                + image.mul_f64((CONFIRMED as f64 + UNIFORM) * confirming as f64),
-            comparisons: match args.no_ablation {
-                true => Duration::ZERO,
-                false => args.budget.mul_f64(COMPARISONS),
-            },
-        };
-        let settings = Settings::default();
-        let generation = image.mul_f64((settings.offspring.min(SEEDS) * searching) as f64);
-        let least = needs.points + needs.comparisons + sensitivities + generation;
-        match least > clock.left() {
-            true => Err(needs.too_short(clock, least)),
-            false => Ok(needs),
-        }
-    }
-
-    fn too_short(&self, clock: &Clock, more: Duration) -> Failure {
-        // Comparisons take a share of what is given.
-        let share = self.comparisons.as_secs_f64() / clock.budget().as_secs_f64();
-        let needed = (clock.spent() + more - self.comparisons).as_secs_f64() / (1.0 - share);
-        Failure::new(format!(
-            "a budget of {} is too short: with one generation of candidates the search takes about {}",
-            words(clock.budget()),
-            words(Duration::from_secs_f64(needed.ceil()))
-        ))
-        .help("give more --budget, or fewer --images; --no-ablation saves the comparisons")
     }
 }
 

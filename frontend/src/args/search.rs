@@ -17,8 +17,9 @@ pub struct Search {
     /// is how often the class is the teacher's]
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// Model whose class counts as right where there are no labels [default: the model itself]
-    #[arg(long, value_name = "MODEL", conflicts_with = "labels")]
+    /// Model whose outputs candidates are to come near, and whose class counts as right where there are
+    /// no labels [default: the model itself]
+    #[arg(long, value_name = "MODEL")]
     pub teacher: Option<PathBuf>,
     /// Folder of the front: front.json, front.svg, report.md, a plan per point
     #[arg(short, long, value_name = "DIR")]
@@ -29,8 +30,8 @@ pub struct Search {
     /// Leave out points that are predicted to take longer, e.g. 8s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_latency: Option<Duration>,
-    /// Leave out points that lose more accuracy than this against the model
-    #[arg(long, value_name = "POINTS", value_parser = super::percent)]
+    /// Leave out points that lose more accuracy than this against the model, e.g. 0.5%
+    #[arg(long, value_name = "PERCENT", value_parser = super::percent)]
     pub max_accuracy_loss: Option<f64>,
     /// Most memory an evaluation may take, e.g. 8GiB
     #[arg(long, value_name = "BYTES", value_parser = super::size)]

@@ -31,7 +31,7 @@ pub struct Inputs {
     pub folded: Folded,
     /// Its hash.
     pub hash: String,
-    /// The network whose class counts where there are no labels.
+    /// The network to come near, and whose class counts where there are no labels.
     pub teacher: Option<Graph>,
     /// Normalisation and class names.
     pub preprocess: Preprocess,
