@@ -160,14 +160,18 @@ fn breed(state: &State) -> Vec<Genome> {
     for _ in 0..settings.offspring {
         let mother = variation::tournament(&mut rng, parents.len(), better);
         let father = variation::tournament(&mut rng, parents.len(), better);
-        let mut child = match rng.random::<f64>() < settings.crossover {
+        let crossed = rng.random::<f64>() < settings.crossover;
+        let mut child = match crossed {
             true => variation::crossover(&mut rng, &parents[mother], &parents[father]),
             false => parents[mother].clone(),
         };
+        // What was crossed and is new may stay as it is.
+        let unchanged = crossed && rng.random::<bool>();
         for attempt in 0..2 * ATTEMPTS {
-            match attempt < ATTEMPTS {
-                true => variation::mutate(&mut rng, state.sizes(), settings.mutation, &mut child),
-                false => child = variation::random(&mut rng, state.sizes()),
+            if attempt >= ATTEMPTS {
+                child = variation::random(&mut rng, state.sizes());
+            } else if attempt > 0 || !unchanged {
+                variation::mutate(&mut rng, state.sizes(), settings.mutation, &mut child);
             }
             if state.score(&child).is_none() && met.insert(child.clone()) {
                 children.push(child);

@@ -7,7 +7,7 @@
 //! for a price of a nat in seconds is a shortest path, which [`Planner::best`] finds exactly, together
 //! with levels and bootstraps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -94,9 +94,13 @@ const PRICES: [f64; 2] = [1e-3, 1e7];
 /// they do worse than their sum; the second model spreads them thinner.
 const POWERS: [f64; 2] = [1.0, 0.5];
 
+/// Most genomes between two neighbours of a sweep.
+const BETWEEN: usize = 6;
+
 /// Seeds for the first generation: by either model, the best genomes for prices of an error from both
 /// ends inwards, the interval between two different genomes halved until `calls` placements are made,
-/// half of them for each model. In the order found, each once.
+/// half of them for each model; then genomes on the way from each to its neighbour, since prices
+/// reach the corners of a front only [Glo97]. In the order found, each once.
 ///
 /// # Errors
 /// What the planner reports.
@@ -105,20 +109,39 @@ pub fn seeds(
     sensitivities: &Sensitivities,
     calls: usize,
 ) -> Result<Vec<Genome>, SearchError> {
-    let mut genomes: Vec<Genome> = Vec::new();
+    let mut corners: Vec<Genome> = Vec::new();
+    let mut ways: Vec<Genome> = Vec::new();
     for power in POWERS {
         let mut errors = sensitivities.errors();
         errors.iter_mut().flatten().for_each(|e| *e = e.powf(power));
-        for genome in sweep(planner, &errors, calls / POWERS.len())? {
-            if !genomes.contains(&genome) {
-                genomes.push(genome);
-            }
+        let found = sweep(planner, &errors, calls / POWERS.len())?;
+        for pair in found.windows(2) {
+            ways.extend(way(&pair[0], &pair[1], &errors));
         }
+        corners.extend(found);
     }
-    Ok(genomes)
+    corners.extend(ways);
+    let mut met = BTreeSet::new();
+    corners.retain(|genome| met.insert(genome.clone()));
+    Ok(corners)
 }
 
-/// By one model.
+/// Genomes from `cheap` to `exact`, both left out: gene by gene, first what takes most error away.
+fn way(cheap: &[u8], exact: &[u8], errors: &[Vec<f64>]) -> Vec<Genome> {
+    let gain = |i: &usize| errors[*i][usize::from(cheap[*i])] - errors[*i][usize::from(exact[*i])];
+    let mut order: Vec<usize> = (0..cheap.len()).filter(|&i| cheap[i] != exact[i]).collect();
+    order.sort_by(|a, b| gain(b).total_cmp(&gain(a)).then(a.cmp(b)));
+    let mut genome = cheap.to_vec();
+    let mut steps = Vec::new();
+    for &i in order.iter().take(order.len().saturating_sub(1)) {
+        genome[i] = exact[i];
+        steps.push(genome.clone());
+    }
+    let every = steps.len().div_ceil(BETWEEN).max(1);
+    steps.into_iter().skip(every / 2).step_by(every).collect()
+}
+
+/// By one model: its best genomes by ascending price of an error, each once.
 pub(crate) fn sweep(
     planner: &dyn Planner,
     errors: &[Vec<f64>],
@@ -127,7 +150,7 @@ pub(crate) fn sweep(
     let best = |logarithm: f64| planner.best(errors, logarithm.exp());
     let [low, high] = PRICES.map(f64::ln);
     let (cheap, exact) = (best(low)?, best(high)?);
-    let mut genomes = vec![cheap.clone(), exact.clone()];
+    let mut found = vec![(low, cheap.clone()), (high, exact.clone())];
     let mut open = VecDeque::from([((low, cheap), (high, exact))]);
     for _ in 2..calls {
         let Some((left, right)) = open.pop_front() else {
@@ -135,7 +158,7 @@ pub(crate) fn sweep(
         };
         let price = f64::midpoint(left.0, right.0);
         let middle = (price, best(price)?);
-        genomes.push(middle.1.clone());
+        found.push(middle.clone());
         for (left, right) in [(left, middle.clone()), (middle, right)] {
             // Equal at both ends: equal between. A ratio of prices below a percent tells nothing more.
             if left.1 != right.1 && right.0 - left.0 > 0.01 {
@@ -143,5 +166,29 @@ pub(crate) fn sweep(
             }
         }
     }
+    found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut genomes: Vec<Genome> = found.into_iter().map(|(_, genome)| genome).collect();
+    genomes.dedup();
     Ok(genomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_takes_most_error_away_first() {
+        let errors = vec![
+            vec![0.5, 0.25],
+            vec![0.875, 0.0],
+            vec![1.0, 1.0],
+            vec![0.125, 0.0],
+        ];
+        let expect = [[0, 1, 0, 0], [1, 1, 0, 0]].map(|g| g.to_vec());
+        assert_eq!(way(&[0; 4], &[1, 1, 0, 1], &errors), expect);
+        assert!(way(&[0; 4], &[0; 4], &errors).is_empty());
+        assert!(way(&[0; 4], &[0, 0, 1, 0], &errors).is_empty());
+        let many = vec![vec![1.0, 0.0]; 40];
+        assert!((4..=BETWEEN).contains(&way(&[0; 40], &[1; 40], &many).len()));
+    }
 }

@@ -34,7 +34,7 @@ impl Default for Settings {
             seed: 0,
             population: 40,
             offspring: 40,
-            crossover: 0.5,
+            crossover: 0.7,
             mutation: 0.05,
             limits: Limits::default(),
             reference: None,
