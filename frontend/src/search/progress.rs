@@ -101,10 +101,10 @@ fn summary(generation: &Generation, points: &[(f64, f64)]) -> String {
     line
 }
 
-/// A time for people: `9 s`, `4 min`.
+/// A time for people: `9 s`, `14 min`.
 pub fn words(time: Duration) -> String {
     match time.as_secs() {
-        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds if seconds < 600 => format!("{seconds} s"),
         seconds if seconds < 7200 => format!("{} min", seconds / 60),
         seconds => format!("{:.1} h", seconds as f64 / 3600.0),
     }
@@ -126,7 +126,7 @@ mod tests {
         let line = summary(&generation, &[(4.0, 0.85), (12.25, 0.9175)]);
         let expect = "generation 12, 480 candidates, 2 points: 4.0 s 85.0 % to 12.2 s 91.8 %";
         assert_eq!(line, expect);
-        assert_eq!(words(Duration::from_secs(119)), "119 s");
+        assert_eq!(words(Duration::from_secs(599)), "599 s");
         assert_eq!(words(Duration::from_secs(600)), "10 min");
         assert_eq!(words(Duration::from_secs(9000)), "2.5 h");
     }

@@ -163,7 +163,8 @@ fn what_does_not_fit_is_said_before_anything_is_written() {
     );
     check(&format!("{SEARCH} --resume"), &["no folder of a search"]);
     check(
-        &format!("{SEARCH} --costs l.labels"),
-        &["l.labels", "hecc-run bench"],
+        &format!("{SEARCH} --costs costs.json"),
+        &["costs.json", "hecc-run bench"],
     );
+    check(&format!("{SEARCH} --teacher costs.json"), &["costs.json"]);
 }
