@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 20;
 ///
 /// # Errors
 /// [`SearchError::BudgetTooShort`] when the first part of the first generation shows that the whole
-/// does not fit the time; the scores found are in `state`. [`SearchError::Genome`] when `state` is of
+/// does not fit the time, even without its Latin hypercube; the scores found are in `state`. [`SearchError::Genome`] when `state` is of
 /// another objective, and what the objective itself reports, but an interruption, which ends the
 /// search as [`Stop::Interrupted`].
 pub fn search(
@@ -102,7 +102,8 @@ fn spent(state: &State, budget: &Budget, start: &Instant, last: f64) -> Option<S
     }
 }
 
-/// Seeds, uniform genomes and a Latin hypercube, evaluated in parts; then the best of the archive.
+/// Seeds, uniform genomes and a Latin hypercube, evaluated in parts; then the best of the archive. The
+/// hypercube takes no more than what is left of the first half of the time.
 fn first(
     objective: &dyn Objective,
     state: &mut State,
@@ -110,24 +111,36 @@ fn first(
 ) -> Result<Vec<Genome>, SearchError> {
     let start = Instant::now();
     let mut rng = stream(state.settings(), 0);
-    let mut genomes = state.seeds().to_vec();
-    genomes.extend(variation::uniform(state.sizes()));
-    genomes.extend(variation::latin_hypercube(
-        &mut rng,
-        state.sizes(),
-        state.settings().population,
-    ));
     let mut met = BTreeSet::new();
-    genomes.retain(|g| state.score(g).is_none() && met.insert(g.clone()));
+    let mut new = |state: &State, mut genomes: Vec<Genome>| {
+        genomes.retain(|g| state.score(g).is_none() && met.insert(g.clone()));
+        genomes
+    };
+    let mut given = state.seeds().to_vec();
+    given.extend(variation::uniform(state.sizes()));
+    let given = new(state, given);
+    let population = state.settings().population;
+    let spread = variation::latin_hypercube(&mut rng, state.sizes(), population);
+    let spread = new(state, spread);
+
+    let time = budget.time.map_or(f64::INFINITY, |time| time.as_secs_f64());
     let mut done = 0;
-    for part in genomes.chunks(state.settings().offspring) {
+    for part in given.chunks(state.settings().offspring) {
         evaluate(objective, state, part)?;
         done += part.len();
-        let needed = start.elapsed().as_secs_f64() / done as f64 * genomes.len() as f64;
-        let given = budget.time.map_or(f64::INFINITY, |time| time.as_secs_f64());
-        if needed > given && done < genomes.len() {
-            return Err(SearchError::BudgetTooShort { given, needed });
+        let needed = start.elapsed().as_secs_f64() / done as f64 * given.len() as f64;
+        if needed > time && done < given.len() {
+            return Err(SearchError::BudgetTooShort {
+                given: time,
+                needed,
+            });
         }
+    }
+    for part in spread.chunks(state.settings().offspring) {
+        if start.elapsed().as_secs_f64() > time / 2.0 {
+            break;
+        }
+        evaluate(objective, state, part)?;
     }
     let all: Vec<Genome> = state.archive().iter().map(|r| r.genome.clone()).collect();
     Ok(select(state, all, state.settings().population))

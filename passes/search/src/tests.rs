@@ -285,7 +285,14 @@ fn ends_when_nothing_is_new_or_a_bound_is_met() {
         Stop::Time
     );
 
+    // Without time there is no hypercube, and too many seeds are too many.
     let mut state = State::new(problem.sizes(), settings(0), vec![], "").unwrap();
+    let stop = search(&problem, &mut state, &budget, &mut quiet).unwrap();
+    assert_eq!((stop, state.archive().len()), (Stop::Time, 5));
+    let seeds = (0..60)
+        .map(|i| vec![i / 25, i / 5 % 5, i % 5, 1, 2, 3, 4, 0])
+        .collect();
+    let mut state = State::new(problem.sizes(), settings(0), seeds, "").unwrap();
     let error = search(&problem, &mut state, &budget, &mut quiet)
         .unwrap_err()
         .to_string();
