@@ -33,7 +33,7 @@ use finish::{Found, finish, write_network};
 use folder::{Folder, STATE};
 use hecc_search::baselines::uniform;
 use hecc_search::{
-    Ablation, Budget, Front, Limits, SearchError, Sensitivities, Settings, State, Stop,
+    Ablation, Budget, Front, Generation, Limits, SearchError, Sensitivities, Settings, State, Stop,
     search as evolve, seeds,
 };
 use inputs::Inputs;
@@ -92,7 +92,7 @@ fn run(args: &Search, clock: &Clock, progress: &mut Progress) -> Result<End, Fai
     progress.phase("fitting candidates");
     let session = Session::new(&inputs, &calibration, args)?;
     interrupt::tell(session.objective.interrupted());
-    let needs = Needs::measure(&session, args, clock, saved.is_some())?;
+    let mut needs = Needs::measure(&session, args, clock, saved.is_some())?;
     if saved.is_none() {
         write_network(&folder, &session)?;
     }
@@ -101,7 +101,9 @@ fn run(args: &Search, clock: &Clock, progress: &mut Progress) -> Result<End, Fai
         say!("ended before there was a front")?;
         return Ok(End::Interrupted);
     };
-    let stop = generations(args, &session, &folder, &mut state, &needs, clock, progress)?;
+    let stop = generations(
+        args, &session, &folder, &mut state, &mut needs, clock, progress,
+    )?;
     let interrupted = stop == Stop::Interrupted || interrupt::asked();
     // What is left to do is short, and asked for.
     session
@@ -174,12 +176,18 @@ fn unless_interrupted<T>(result: Result<T, Stopped>) -> Result<Option<T>, Failur
         Ok(value) => Ok(Some(value)),
         Err(Stopped::Interrupted) => Ok(None),
         Err(Stopped::Failed(failure)) => Err(failure),
+        Err(Stopped::TooShort(needed)) => Err(Failure::new(format!(
+            "the budget is too short by {}",
+            words(needed)
+        ))),
     }
 }
 
 /// Why a step has no result.
 enum Stopped {
     Interrupted,
+    /// The first generation takes this long.
+    TooShort(Duration),
     Failed(Failure),
 }
 
@@ -193,6 +201,9 @@ impl From<SearchError> for Stopped {
     fn from(e: SearchError) -> Self {
         match e {
             SearchError::Interrupted => Self::Interrupted,
+            SearchError::BudgetTooShort { needed, .. } => {
+                Self::TooShort(Duration::from_secs_f64(needed))
+            }
             e => Self::Failed(e.into()),
         }
     }
@@ -241,19 +252,46 @@ fn begin(
     Ok((state, Some(sensitivities)))
 }
 
-/// Evolves until the time is up; saves the state after every generation.
+/// Evolves until the time is up; saves the state after every generation. Where the time kept back leaves
+/// too little for the first one, comparisons are given up.
 fn generations(
     args: &Search,
     session: &Session,
     folder: &Folder,
     state: &mut State,
-    needs: &Needs,
+    needs: &mut Needs,
     clock: &Clock,
     progress: &mut Progress,
 ) -> Result<Stop, Failure> {
+    loop {
+        let time = clock
+            .left()
+            .saturating_sub(needs.points + needs.comparisons);
+        match evolution(args, session, folder, state, time, progress) {
+            Err(Stopped::TooShort(_)) if !needs.comparisons.is_zero() => {
+                progress.note("too little time for comparisons with other searches: left out");
+                needs.comparisons = Duration::ZERO;
+                needs.points = needs.points.div_f64(2.0);
+            }
+            Err(Stopped::TooShort(needed)) => {
+                return Err(needs.too_short(clock, needed + needs.points));
+            }
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Stopped::Interrupted) => return Ok(Stop::Interrupted),
+            Ok(stop) => return Ok(stop),
+        }
+    }
+}
+
+fn evolution(
+    args: &Search,
+    session: &Session,
+    folder: &Folder,
+    state: &mut State,
+    time: Duration,
+    progress: &mut Progress,
+) -> Result<Stop, Stopped> {
     let mut failed = None;
-    let kept = needs.points + needs.comparisons;
-    let time = clock.left().saturating_sub(kept);
     let budget = Budget {
         time: Some(time),
         generations: args.generations,
@@ -261,7 +299,7 @@ fn generations(
     };
     let evolving = Clock::start(time);
     progress.phase("first generation");
-    let mut each = |state: &State, generation: &hecc_search::Generation| {
+    let mut each = |state: &State, generation: &Generation| {
         progress.generation(state, generation, &evolving);
         let saved = state
             .to_json()
@@ -277,13 +315,9 @@ fn generations(
         }
     };
     let stop = evolve(&session.objective, state, &budget, &mut each);
-    match (stop, failed) {
-        (_, Some(failure)) => Err(failure),
-        (Ok(stop), None) => Ok(stop),
-        (Err(SearchError::BudgetTooShort { needed, .. }), None) => {
-            Err(needs.too_short(clock, Duration::from_secs_f64(needed) + needs.points))
-        }
-        (Err(e), None) => Err(e.into()),
+    match failed {
+        Some(failure) => Err(failure.into()),
+        None => Ok(stop?),
     }
 }
 
@@ -297,7 +331,7 @@ fn compare(
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     found.rivals = compare::uniforms(session)?;
-    if args.no_ablation {
+    if args.no_ablation || needs.comparisons.is_zero() {
         return Ok(());
     }
     let time = needs
