@@ -38,7 +38,8 @@ pub fn encoded(program: &Program, groups: usize) -> f64 {
             1.0
         }
     };
-    variants.iter().map(share).sum()
+    // The sum of nothing is -0.
+    variants.iter().map(share).fold(0.0, |sum, share| sum + share)
 }
 
 fn variants(program: &Program) -> BTreeMap<Variant, RangeInclusive<usize>> {
