@@ -39,7 +39,10 @@ pub fn encoded(program: &Program, groups: usize) -> f64 {
         }
     };
     // The sum of nothing is -0.
-    variants.iter().map(share).fold(0.0, |sum, share| sum + share)
+    variants
+        .iter()
+        .map(share)
+        .fold(0.0, |sum, share| sum + share)
 }
 
 fn variants(program: &Program) -> BTreeMap<Variant, RangeInclusive<usize>> {
