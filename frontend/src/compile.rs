@@ -21,7 +21,7 @@ use std::time::Instant;
 const LIMIT: u64 = 256 << 20;
 
 /// Candidates that are emitted before a demand on memory or keys counts as impossible.
-const MAX_ATTEMPTS: usize = 12;
+pub(crate) const MAX_ATTEMPTS: usize = 12;
 
 /// Runs the command.
 pub fn compile(args: &Compile) -> Result<(), Failure> {
@@ -160,7 +160,7 @@ fn options(args: &Compile) -> Result<Options, Failure> {
 }
 
 /// Refuses what exceeds a limit, and says by how much.
-fn within(what: &str, needed: u64, limit: Option<u64>) -> Result<(), String> {
+pub(crate) fn within(what: &str, needed: u64, limit: Option<u64>) -> Result<(), String> {
     match limit {
         Some(limit) if needed > limit => Err(format!(
             "the {what} takes {}, {} over the limit of {}",

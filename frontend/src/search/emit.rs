@@ -1,17 +1,14 @@
 //! A plan of a genome: the network with its operators, folded, measured and compiled as any other.
 
 use super::measure::measure;
+use crate::compile::{MAX_ATTEMPTS, within};
 use crate::failure::Failure;
-use crate::summary::bytes;
 use hecc_ir::nn::{Graph, Op};
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_ir::program;
 use hecc_passes::replace::apply;
 use hecc_passes::{Folded, Options, fold_linear, lower};
 use hecc_search::Cost;
-
-/// Attempts at a parameter set of less memory.
-const MAX_ATTEMPTS: usize = 12;
 
 /// Compiles edited networks.
 pub struct Emitter<'a> {
@@ -67,15 +64,8 @@ impl Emitter<'_> {
                 &self.options.costs,
             )
             .map_err(|e| e.to_string())?;
-            let needed = plan.prediction.peak_bytes;
-            match self.max_memory {
-                Some(limit) if needed > limit => Err(format!(
-                    "the memory takes {}, over the limit of {}",
-                    bytes(needed),
-                    bytes(limit)
-                )),
-                _ => Ok(plan),
-            }
+            within("memory", plan.prediction.peak_bytes, self.max_memory)?;
+            Ok(plan)
         };
         let plan = lower(
             &folded,
