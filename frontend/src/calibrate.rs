@@ -3,22 +3,20 @@
 use crate::args::Calibrate;
 use crate::failure::Failure;
 use crate::files;
-use crate::histogram::Histogram;
+use crate::measure::{Measured, Read, at_once, batch, measure_read};
 use crate::model::load;
-use crate::model_hash::model_hash;
 use crate::print::{note, say};
 use crate::progress::bar;
+use hecc_batch::{Elementwise, Network};
 use hecc_images::Dataset;
-use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION, ValueRange};
+use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration};
 use hecc_ir::function::{Approximation, Function};
-use hecc_ir::nn::{Graph, Op, ValueId};
-use hecc_ir::nn_eval::{evaluate, evaluate_observed, exact};
+use hecc_ir::nn::{Graph, Op};
 use hecc_passes::approximate;
 use hecc_passes::choose_degree::DEGREES;
 use hecc_passes::{Options, fit};
 use indicatif::ProgressBar;
-use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Runs the command.
@@ -27,7 +25,7 @@ pub fn calibrate(args: &Calibrate) -> Result<(), Failure> {
     let graph = folded.graph;
     let data = open(&args.model, args.preprocess.as_deref(), &args.data, &graph)?;
     let images = data.len().min(args.limit as usize);
-    let (calibration, divergent) = measure(&graph, &args.model, &data, images)?;
+    let (calibration, divergent) = calibration(&graph, &args.model, &data, images)?;
     let path = args
         .output
         .clone()
@@ -85,7 +83,7 @@ pub fn open(
 }
 
 /// Measures the first `images` inputs of `data`; with it the number of those left out.
-fn measure(
+fn calibration(
     graph: &Graph,
     model: &Path,
     data: &Dataset,
@@ -97,57 +95,17 @@ fn measure(
     });
     let passes = 1 + if approximated { DEGREES.len() } else { 0 };
     let progress = bar("measuring", images * passes);
-    let ranges = ranges(graph, data, images, &progress)?;
-    let measured = ranges.classes.len();
-    if measured == 0 {
-        return Err(Failure::in_file(
-            model,
-            "the model's values are not finite on any of the images",
-        )
-        .help("check the images and the preprocessing"));
-    }
-    let name = |id: &ValueId| graph.nodes[*id].name.clone();
-    let activations: Vec<ActivationStatistics> = ranges
-        .histograms
-        .iter()
-        .map(|(id, h)| h.statistics(&name(id)))
-        .collect();
-    let mut agreement = Vec::new();
-    for degree in DEGREES.into_iter().filter(|_| approximated) {
-        let tables = tables(graph, &ranges, &activations, degree)?;
-        let same = same_class(graph, data, &ranges.classes, &tables, &progress)?;
-        agreement.push(Agreement {
-            degree,
-            same_class: same as f64 / measured as f64,
-        });
+    let read = |place: usize| -> Result<Cow<'_, [f32]>, Failure> { Ok(data.get(place)?.into()) };
+    let file = model.file_name().unwrap_or_default().to_string_lossy();
+    let mut measured = measure_read(graph, &file, images, &read, &mut |images| {
+        progress.inc(images)
+    })?;
+    if approximated {
+        let agreement = agreement(graph, &measured, &read, &progress)?;
+        measured.calibration.agreement = agreement;
     }
     progress.finish_and_clear();
-    let calibration = Calibration {
-        version: VERSION,
-        model: model
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-        model_hash: model_hash(graph),
-        images: measured,
-        activations,
-        values: ranges
-            .values
-            .iter()
-            .map(|(id, &largest)| ValueRange {
-                name: name(id),
-                largest: largest.into(),
-            })
-            .collect(),
-        // An all-zero network still divides by it.
-        logits: f64::from(ranges.logits).max(f64::MIN_POSITIVE.sqrt()),
-        agreement,
-    };
-    calibration
-        .validate()
-        .map_err(|e| Failure::in_file(model, e))?;
-    Ok((calibration, images - measured))
+    Ok((measured.calibration, images - measured.classes.len()))
 }
 
 /// Whether a plan computes the function itself; quadratics are completed to squares, whatever their
@@ -160,133 +118,64 @@ fn is_exact(function: &Function) -> bool {
     }
 }
 
-/// The approximation of every activation that has one, at one degree.
-fn tables(
+/// On which share of the images that count the approximations of each of [`DEGREES`] keep the class.
+fn agreement(
     graph: &Graph,
-    ranges: &Ranges,
-    activations: &[ActivationStatistics],
-    degree: usize,
-) -> Result<BTreeMap<ValueId, Table>, Failure> {
+    measured: &Measured,
+    read: &Read<'_>,
+    progress: &ProgressBar,
+) -> Result<Vec<Agreement>, Failure> {
+    let network = Network::new(graph)?;
+    let choices = choices(graph, &network, &measured.calibration.activations)?;
+    // One choice where the function is its own approximation.
+    let genome = |degree: usize| choices.iter().map(|c| degree.min(c.len() - 1)).collect();
+    let genomes: Vec<Vec<usize>> = (0..DEGREES.len()).map(genome).collect();
+    let classes = &measured.classes;
+    let places: Vec<usize> = classes.keys().copied().collect();
+    let mut same = [0; DEGREES.len()];
+    for places in places.chunks(at_once(graph)) {
+        let images = batch(graph, places, read)?;
+        network.forward_all(&images, &choices, &genomes, &mut |degree, logits| {
+            let keeps = |(i, place)| class(&logits.channels_first(i)) == classes[place];
+            same[degree] += places.iter().enumerate().filter(|&p| keeps(p)).count();
+        });
+        progress.inc((places.len() * DEGREES.len()) as u64);
+    }
+    let share = |(degree, same)| Agreement {
+        degree,
+        same_class: same as f64 / classes.len() as f64,
+    };
+    Ok(DEGREES.into_iter().zip(same).map(share).collect())
+}
+
+/// For every activation of the network its approximations by [`DEGREES`], or what it is exactly.
+fn choices(
+    graph: &Graph,
+    network: &Network,
+    statistics: &[ActivationStatistics],
+) -> Result<Vec<Vec<Elementwise>>, Failure> {
     let Options { margin, rho, .. } = Options::default();
-    let mut tables = BTreeMap::new();
-    for (&id, statistics) in ranges.histograms.keys().zip(activations) {
-        let Op::Activation(function) = &graph.nodes[id].op else {
-            continue;
+    // Statistics stand in the graph's order, the network's activations in dataflow order.
+    let mut order: Vec<usize> = (0..statistics.len()).collect();
+    order.sort_by_key(|&i| network.activations()[i]);
+    let mut choices = vec![Vec::new(); statistics.len()];
+    for (place, statistics) in order.into_iter().zip(statistics) {
+        let node = &graph.nodes[network.activations()[place]];
+        choices[place] = match &node.op {
+            Op::Activation(function) if !is_exact(function) => {
+                let fitted = DEGREES.map(|degree| fit(function, statistics, degree, margin, rho));
+                let choice = |fitted: Result<Approximation, _>| -> Result<Elementwise, Failure> {
+                    let op = Op::Activation(Function::Approximated(fitted?));
+                    Ok(Elementwise::new(&op, node.shape)?)
+                };
+                fitted.into_iter().map(choice).collect::<Result<_, _>>()?
+            }
+            op @ (Op::Activation(_) | Op::Input | Op::Linear(_) | Op::Add | Op::Mul) => {
+                vec![Elementwise::new(op, node.shape)?]
+            }
         };
-        if is_exact(function) {
-            continue;
-        }
-        let fitted = fit(function, statistics, degree, margin, rho)?;
-        tables.extend(Table::new(&fitted).map(|table| (id, table)));
     }
-    Ok(tables)
-}
-
-/// What one pass over the images gives.
-#[derive(Clone, Default)]
-struct Ranges {
-    histograms: BTreeMap<ValueId, Histogram>,
-    values: BTreeMap<ValueId, f32>,
-    classes: BTreeMap<usize, usize>,
-    logits: f32,
-}
-
-impl Ranges {
-    fn merge(mut self, other: Self) -> Self {
-        for (id, histogram) in other.histograms {
-            let ours = self.histograms.remove(&id);
-            self.histograms.insert(
-                id,
-                match ours {
-                    Some(ours) => ours.merge(histogram),
-                    None => histogram,
-                },
-            );
-        }
-        for (id, largest) in other.values {
-            let ours = self.values.entry(id).or_default();
-            *ours = ours.max(largest);
-        }
-        self.classes.extend(other.classes);
-        self.logits = self.logits.max(other.logits);
-        self
-    }
-}
-
-fn ranges(
-    graph: &Graph,
-    data: &Dataset,
-    images: usize,
-    progress: &ProgressBar,
-) -> Result<Ranges, Failure> {
-    let function = exact(graph);
-    let one = |ranges: Ranges, index: usize| -> Result<Ranges, Failure> {
-        // Only an image that is finite throughout may count.
-        let mut new = Ranges::default();
-        let mut finite = true;
-        let mut record = |id: ValueId, x: &mut [f32]| {
-            finite &= new.histograms.entry(id).or_default().add(x);
-            function(id, x);
-        };
-        let image = data.get(index)?;
-        let mut values = BTreeMap::new();
-        let mut non_finite = false;
-        let mut observe = |id: ValueId, x: &[f32]| {
-            let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-            non_finite |= x.iter().any(|v| !v.is_finite());
-            values.insert(id, largest);
-        };
-        let logits = evaluate_observed(graph, &image, &mut record, &mut observe)
-            .map_err(|e| Failure::new(format!("{}: {e}", data.name(index))))?;
-        progress.inc(1);
-        finite &= !non_finite;
-        if !finite {
-            return Ok(ranges);
-        }
-        new.values = values;
-        new.logits = logits.iter().fold(0.0, |m, l| m.max(l.abs()));
-        new.classes.insert(index, class(&logits));
-        Ok(ranges.merge(new))
-    };
-    (0..images)
-        .into_par_iter()
-        .try_fold(Ranges::default, one)
-        .try_reduce(Ranges::default, |a, b| Ok(a.merge(b)))
-}
-
-/// On how many images the polynomials keep the class.
-fn same_class(
-    graph: &Graph,
-    data: &Dataset,
-    classes: &BTreeMap<usize, usize>,
-    tables: &BTreeMap<ValueId, Table>,
-    progress: &ProgressBar,
-) -> Result<usize, Failure> {
-    let function = exact(graph);
-    let one = |(&index, &expected): (&usize, &usize)| {
-        let mut activate = |id: ValueId, x: &mut [f32]| match tables.get(&id) {
-            Some(table) => table.apply(x),
-            None => function(id, x),
-        };
-        let logits = run(graph, data, index, &mut activate)?;
-        progress.inc(1);
-        Ok(usize::from(class(&logits) == expected))
-    };
-    classes
-        .par_iter()
-        .map(one)
-        .try_reduce(|| 0, |a, b| Ok(a + b))
-}
-
-fn run(
-    graph: &Graph,
-    data: &Dataset,
-    index: usize,
-    activation: &mut dyn FnMut(ValueId, &mut [f32]),
-) -> Result<Vec<f32>, Failure> {
-    let image = data.get(index)?;
-    evaluate(graph, &image, activation)
-        .map_err(|e| Failure::new(format!("{}: {e}", data.name(index))))
+    Ok(choices)
 }
 
 /// Position of the largest value; the first of equals.
@@ -300,68 +189,45 @@ pub fn class<T: PartialOrd>(logits: &[T]) -> usize {
     best
 }
 
-/// An activation over one period of its cosine series, tabulated: a series of degree 63 evaluated
-/// for every element would take longer than the convolutions.
-struct Table {
-    range: f32,
-    rho: f32,
-    values: Vec<f32>,
-}
-
-/// Steps of the table on theta in [0, pi]; linear interpolation is then exact to some 1e-6 of the range.
-const STEPS: usize = 1 << 14;
-
-impl Table {
-    /// None for what is no cosine series.
-    fn new(approximation: &Approximation) -> Option<Self> {
-        let Approximation::Fused { range, rho, .. } = approximation else {
-            return None;
-        };
-        let at = |i: usize| (2.0 * i as f64 / STEPS as f64 - 1.0) / rho * range;
-        let values = (0..=STEPS).map(|i| approximation.apply(at(i)) as f32);
-        Some(Self {
-            range: *range as f32,
-            rho: *rho as f32,
-            values: values.collect(),
-        })
-    }
-
-    fn apply(&self, x: &mut [f32]) {
-        let scale = self.rho / self.range;
-        for x in x {
-            // theta / pi; the cosine is even and of period 2 in it.
-            let turn = (0.5 * (1.0 + scale * *x)).rem_euclid(2.0);
-            let place = (1.0 - (turn - 1.0).abs()) * STEPS as f32;
-            let i = (place as usize).min(STEPS - 1);
-            let share = place - i as f32;
-            *x = self.values[i] * (1.0 - share) + self.values[i + 1] * share;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
+    use hecc_ir::nn::ValueId;
+    use hecc_ir::nn_eval::{evaluate, exact};
+    use hecc_passes::fold_linear;
+    use std::collections::BTreeMap;
 
+    /// Against the series in f64, image by image.
     #[test]
-    fn table_is_the_activation() {
-        let coefficients = (0..64).map(|k| 0.4 / (1.0 + f64::from(k * k))).collect();
-        let activation = Approximation::Fused {
-            range: 7.0,
-            rho: 0.92,
-            coefficients,
-        };
-        let table = Table::new(&activation).unwrap();
-        for i in 0..1000 {
-            let x = -30.0 + 0.06 * i as f32;
-            let mut got = [x];
-            table.apply(&mut got);
-            let expect = activation.apply(x.into());
-            assert!(
-                (f64::from(got[0]) - expect).abs() < 1e-4,
-                "{x}: {} {expect}",
-                got[0]
-            );
+    fn agreement_is_that_of_the_fitted_functions() {
+        let graph = fold_linear(&sample::residual(Function::Relu))
+            .unwrap()
+            .graph;
+        let images = sample::images(&graph, 40);
+        let read = |place: usize| Ok(Cow::Borrowed(images[place].as_slice()));
+        let measured = measure_read(&graph, "m", images.len(), &read, &mut |_| ()).unwrap();
+        let got = agreement(&graph, &measured, &read, &ProgressBar::hidden()).unwrap();
+        let Options { margin, rho, .. } = Options::default();
+        for Agreement { degree, same_class } in got {
+            let is_activation = |id: &ValueId| matches!(graph.nodes[*id].op, Op::Activation(_));
+            let fitted: BTreeMap<ValueId, Approximation> = graph
+                .nodes
+                .node_indices()
+                .filter(is_activation)
+                .zip(&measured.calibration.activations)
+                .map(|(id, s)| (id, fit(&Function::Relu, s, degree, margin, rho).unwrap()))
+                .collect();
+            let mut activate = |id: ValueId, x: &mut [f32]| {
+                x.iter_mut()
+                    .for_each(|x| *x = fitted[&id].apply((*x).into()) as f32);
+            };
+            let keeps = |image: &&Vec<f32>| {
+                let model = evaluate(&graph, image, &mut exact(&graph)).unwrap();
+                class(&model) == class(&evaluate(&graph, image, &mut activate).unwrap())
+            };
+            let same = images.iter().filter(keeps).count();
+            assert_eq!(same_class, same as f64 / images.len() as f64, "{degree}");
         }
     }
 

@@ -14,6 +14,7 @@ mod graph;
 mod histogram;
 pub mod import;
 mod inspect;
+mod measure;
 mod model;
 mod model_hash;
 mod pick;

@@ -15,7 +15,6 @@ pub mod folder;
 pub mod images;
 mod inputs;
 pub mod interrupt;
-mod measure;
 mod needs;
 mod picture;
 mod plot;

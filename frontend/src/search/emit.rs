@@ -1,8 +1,8 @@
 //! A plan of a genome: the network with its operators, folded, measured and compiled as any other.
 
-use super::measure::measure;
 use crate::compile::{MAX_ATTEMPTS, within};
 use crate::failure::Failure;
+use crate::measure::measure;
 use hecc_ir::nn::{Graph, Op};
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_ir::program;

@@ -2,12 +2,12 @@
 
 use super::folder::{self, Folder};
 use super::images::{self, Counts, Drawn};
-use super::measure::measure;
 use crate::args::Search;
 use crate::calibrate::open;
 use crate::compile::{cost_table, read_calibration};
 use crate::failure::Failure;
 use crate::files;
+use crate::measure::measure;
 use crate::model::load;
 use crate::model_hash::model_hash;
 use crate::print::note;

@@ -1,5 +1,6 @@
-//! Calibration on batches: the same numbers as `hecc calibrate` finds, image by image, on the way.
+//! One pass over images: what enters every activation, how large every value gets, and the classes.
 
+use crate::calibrate::class;
 use crate::failure::Failure;
 use crate::histogram::Histogram;
 use crate::model_hash::model_hash;
@@ -7,23 +8,139 @@ use hecc_batch::{Batch, Network};
 use hecc_ir::calibration::{Calibration, VERSION, ValueRange};
 use hecc_ir::nn::{Graph, Op, ValueId};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Images evaluated at a time.
+/// Most images evaluated at a time.
 const BATCH: usize = 64;
+/// Bytes that the widest value of the images evaluated at a time may take; a few values live at once.
+const BATCH_BYTES: usize = 256 << 20;
 
-/// What the images measure.
+/// Gives an image, `[c][h][w]`, of the graph's input shape, by its place.
+pub type Read<'a> = dyn Fn(usize) -> Result<Cow<'a, [f32]>, Failure> + Sync + 'a;
+
+/// What images measure. Those on which some value is not finite are left out.
+pub struct Measured {
+    /// Without the agreement by degree.
+    pub calibration: Calibration,
+    /// Class of every image that counts, by its place.
+    pub classes: BTreeMap<usize, usize>,
+}
+
+/// The calibration of a folded graph on `images`, `[c][h][w]` each, without the agreement by degree;
+/// `name` is the model's. Beside it the number of images left out.
+///
+/// # Errors
+/// As [`measure_read`].
+pub fn measure(
+    graph: &Graph,
+    name: &str,
+    images: &[Vec<f32>],
+) -> Result<(Calibration, usize), Failure> {
+    let read = |place: usize| Ok(Cow::Borrowed(images[place].as_slice()));
+    let measured = measure_read(graph, name, images.len(), &read, &mut |_| ())?;
+    let divergent = images.len() - measured.classes.len();
+    Ok((measured.calibration, divergent))
+}
+
+/// Measures the images at the places below `count`, reading few at a time; `done` gets the number of
+/// those just measured.
+///
+/// # Errors
+/// When an image cannot be read, none is left, or the network cannot be evaluated.
+pub fn measure_read(
+    graph: &Graph,
+    name: &str,
+    count: usize,
+    read: &Read<'_>,
+    done: &mut dyn FnMut(u64),
+) -> Result<Measured, Failure> {
+    let network = Network::new(graph)?;
+    let places: Vec<usize> = (0..count).collect();
+    let mut sums = Sums::default();
+    for places in places.chunks(at_once(graph)) {
+        let (part, finite) = observe(graph, &network, places, &batch(graph, places, read)?);
+        done(places.len() as u64);
+        if finite.iter().all(|finite| *finite) {
+            sums.merge(part);
+            continue;
+        }
+        let finite = places.iter().zip(&finite).filter(|(_, finite)| **finite);
+        let kept: Vec<usize> = finite.map(|(place, _)| *place).collect();
+        if !kept.is_empty() {
+            let images = batch(graph, &kept, read)?;
+            sums.merge(observe(graph, &network, &kept, &images).0);
+        }
+    }
+    if sums.classes.is_empty() {
+        return Err(Failure::new(format!(
+            "{name}: the model's values are not finite on any of the images"
+        ))
+        .help("check the images and the preprocessing"));
+    }
+    let node = |id: &ValueId| graph.nodes[*id].name.clone();
+    let calibration = Calibration {
+        version: VERSION,
+        model: name.to_string(),
+        model_hash: model_hash(graph),
+        images: sums.classes.len(),
+        activations: sums
+            .histograms
+            .iter()
+            .map(|(id, h)| h.statistics(&node(id)))
+            .collect(),
+        values: sums
+            .values
+            .iter()
+            .map(|(id, &largest)| ValueRange {
+                name: node(id),
+                largest: largest.into(),
+            })
+            .collect(),
+        // An all-zero network still divides by it.
+        logits: f64::from(sums.logits).max(f64::MIN_POSITIVE.sqrt()),
+        agreement: Vec::new(),
+    };
+    calibration
+        .validate()
+        .map_err(|e| Failure::new(e.to_string()))?;
+    Ok(Measured {
+        calibration,
+        classes: sums.classes,
+    })
+}
+
+/// How many images of a graph are evaluated at a time.
+pub fn at_once(graph: &Graph) -> usize {
+    let elements = graph.nodes.node_weights().map(|n| n.shape.elements());
+    let bytes = size_of::<f32>() * elements.max().unwrap_or(1).max(1);
+    (BATCH_BYTES / bytes).clamp(1, BATCH)
+}
+
+/// The images at some places.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn batch(graph: &Graph, places: &[usize], read: &Read<'_>) -> Result<Batch, Failure> {
+    let images: Vec<Cow<'_, [f32]>> = places
+        .par_iter()
+        .map(|&place| read(place))
+        .collect::<Result<_, _>>()?;
+    let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
+    Ok(Batch::from_images(graph.nodes[graph.input].shape, &images))
+}
+
+/// Of some images.
 #[derive(Default)]
-struct Measured {
-    images: usize,
+struct Sums {
     histograms: BTreeMap<ValueId, Histogram>,
     values: BTreeMap<ValueId, f32>,
     logits: f32,
+    classes: BTreeMap<usize, usize>,
 }
 
-impl Measured {
+impl Sums {
     fn merge(&mut self, other: Self) {
-        self.images += other.images;
         for (id, histogram) in other.histograms {
             let ours = self.histograms.remove(&id);
             let both = match ours {
@@ -37,76 +154,17 @@ impl Measured {
             *ours = ours.max(largest);
         }
         self.logits = self.logits.max(other.logits);
+        self.classes.extend(other.classes);
     }
 }
 
-/// The calibration of a folded graph on `images`, `[c][h][w]` each, without the agreement by degree;
-/// `name` is the model's. Images on which some value is not finite are left out, and counted beside it.
-///
-/// # Errors
-/// When no image is left, or the network cannot be evaluated.
-pub fn measure(
+/// One pass over the images of some places, and which of them are finite throughout.
+fn observe(
     graph: &Graph,
-    name: &str,
-    images: &[Vec<f32>],
-) -> Result<(Calibration, usize), Failure> {
-    let network = Network::new(graph)?;
-    let mut measured = Measured::default();
-    for chunk in images.chunks(BATCH) {
-        let chunk: Vec<&[f32]> = chunk.iter().map(Vec::as_slice).collect();
-        let (part, finite) = observe(graph, &network, &chunk);
-        if finite.iter().all(|finite| *finite) {
-            measured.merge(part);
-            continue;
-        }
-        let kept: Vec<&[f32]> = chunk
-            .iter()
-            .zip(&finite)
-            .filter_map(|(image, finite)| finite.then_some(*image))
-            .collect();
-        if !kept.is_empty() {
-            measured.merge(observe(graph, &network, &kept).0);
-        }
-    }
-    if measured.images == 0 {
-        return Err(Failure::new(format!(
-            "{name}: the model's values are not finite on any of the images"
-        ))
-        .help("check the images and the preprocessing"));
-    }
-    let divergent = images.len() - measured.images;
-    let node = |id: &ValueId| graph.nodes[*id].name.clone();
-    let calibration = Calibration {
-        version: VERSION,
-        model: name.to_string(),
-        model_hash: model_hash(graph),
-        images: measured.images,
-        activations: measured
-            .histograms
-            .iter()
-            .map(|(id, h)| h.statistics(&node(id)))
-            .collect(),
-        values: measured
-            .values
-            .iter()
-            .map(|(id, &largest)| ValueRange {
-                name: node(id),
-                largest: largest.into(),
-            })
-            .collect(),
-        // An all-zero network still divides by it.
-        logits: f64::from(measured.logits).max(f64::MIN_POSITIVE.sqrt()),
-        agreement: Vec::new(),
-    };
-    calibration
-        .validate()
-        .map_err(|e| Failure::new(e.to_string()))?;
-    Ok((calibration, divergent))
-}
-
-/// One pass over a few images, and which of them are finite throughout.
-fn observe(graph: &Graph, network: &Network, images: &[&[f32]]) -> (Measured, Vec<bool>) {
-    let batch = Batch::from_images(graph.nodes[graph.input].shape, images);
+    network: &Network,
+    places: &[usize],
+    images: &Batch,
+) -> (Sums, Vec<bool>) {
     let mut operands: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
     for id in graph.nodes.node_indices() {
         if matches!(graph.nodes[id].op, Op::Activation(_)) {
@@ -115,12 +173,9 @@ fn observe(graph: &Graph, network: &Network, images: &[&[f32]]) -> (Measured, Ve
             }
         }
     }
-    let mut measured = Measured {
-        images: images.len(),
-        ..Measured::default()
-    };
-    let mut finite = vec![true; images.len()];
-    let logits = network.observe(&batch, &mut |id, value| {
+    let mut sums = Sums::default();
+    let mut finite = vec![true; places.len()];
+    let logits = network.observe(images, &mut |id, value| {
         let elements = value.shape.elements().max(1);
         let largest: Vec<(f32, bool)> = value
             .data
@@ -133,8 +188,7 @@ fn observe(graph: &Graph, network: &Network, images: &[&[f32]]) -> (Measured, Ve
         for (finite, (_, now)) in finite.iter_mut().zip(&largest) {
             *finite &= now;
         }
-        measured
-            .values
+        sums.values
             .insert(id, largest.iter().fold(0.0, |m, (l, _)| m.max(*l)));
         for activation in operands.get(&id).into_iter().flatten() {
             let add = |mut h: Histogram, image: &[f32]| {
@@ -147,11 +201,13 @@ fn observe(graph: &Graph, network: &Network, images: &[&[f32]]) -> (Measured, Ve
                 .par_chunks(elements)
                 .fold(Histogram::default, add)
                 .reduce(Histogram::default, Histogram::merge);
-            measured.histograms.insert(*activation, histogram);
+            sums.histograms.insert(*activation, histogram);
         }
     });
-    measured.logits = logits.data.iter().fold(0.0, |m, l| m.max(l.abs()));
-    (measured, finite)
+    sums.logits = logits.data.iter().fold(0.0, |m, l| m.max(l.abs()));
+    let classes = (0..places.len()).map(|i| class(&logits.channels_first(i)));
+    sums.classes = places.iter().copied().zip(classes).collect();
+    (sums, finite)
 }
 
 #[cfg(test)]
@@ -161,9 +217,8 @@ mod tests {
     use hecc_ir::function::Function;
     use hecc_passes::fold_linear;
 
-    /// Against image-by-image evaluation.
     #[test]
-    fn measures_as_calibrate_does() {
+    fn measures_as_image_by_image() {
         for graph in [sample::residual(Function::Relu), sample::products()] {
             let graph = fold_linear(&graph).unwrap().graph;
             let images = sample::images(&graph, 8);
