@@ -58,17 +58,9 @@ pub fn open(
     data: &Path,
     graph: &Graph,
 ) -> Result<Dataset, Failure> {
-    let (input, output) = (
-        graph.nodes[graph.input].shape,
-        graph.nodes[graph.output].shape,
-    );
-    let described = files::preprocess(preprocess, model, input, output.elements())?;
-    let none = described.is_none();
-    let set = Dataset::open(
-        data,
-        &described.unwrap_or_else(|| files::plain_preprocess(input)),
-    )?;
-    if none && !set.is_raw() {
+    let described = files::preprocess(preprocess, model, graph)?;
+    let set = Dataset::open(data, &described.preprocess)?;
+    if described.file.is_none() && !set.is_raw() {
         let expected = files::beside(model, "preprocess.toml");
         return Err(Failure::new(format!(
             "{}: images need a preprocessing description",

@@ -11,6 +11,7 @@ use crate::summary::{Summary, bytes};
 use hecc_ir::calibration::Calibration;
 use hecc_ir::costs::CostTable;
 use hecc_ir::nn::Graph;
+use hecc_ir::plan::{Plan, Preprocess};
 use hecc_passes::choose_parameters::Constraints;
 use hecc_passes::report::Report;
 use hecc_passes::{Lowered, Mode, Options, PassError, Ways, lower};
@@ -21,7 +22,7 @@ use std::time::Instant;
 const LIMIT: u64 = 256 << 20;
 
 /// Candidates that are emitted before a demand on memory or keys counts as impossible.
-pub(crate) const MAX_ATTEMPTS: usize = 12;
+const MAX_ATTEMPTS: usize = 12;
 
 /// Runs the command.
 pub fn compile(args: &Compile) -> Result<(), Failure> {
@@ -29,44 +30,19 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     let (folded, imported) = load(&args.model, args.maxpool)?;
     let graph = &folded.graph;
     let calibration = calibration(args, graph, imported.calibration.as_ref())?;
-    let (input, output) = (
-        graph.nodes[graph.input].shape,
-        graph.nodes[graph.output].shape,
-    );
-    let described = files::preprocess(
-        args.preprocess.as_deref(),
-        &args.model,
-        input,
-        output.elements(),
-    )?;
-    let plain = described.is_none();
-    let preprocess = described.unwrap_or_else(|| files::plain_preprocess(input));
+    let described = files::preprocess(args.preprocess.as_deref(), &args.model, graph)?;
     let options = options(args)?;
     let mut dumps: Vec<(String, String)> = Vec::new();
     let name = args.model.file_name().unwrap_or_default().to_string_lossy();
-    let mut attempts = 0;
-    let mut emitted = None;
-    let mut accept = |lowered: Lowered| -> Result<(), String> {
-        attempts += 1;
-        if attempts > MAX_ATTEMPTS {
-            return Err("not tried, after a dozen faster ones".to_string());
-        }
-        let plan = hecc_backend::emit(
-            lowered.program,
-            lowered.parameters,
-            args.security,
-            args.allow_insecure,
-            &name,
-            preprocess.clone(),
-            &options.costs,
-        )
-        .map_err(|e| e.to_string())?;
-        within("memory", plan.prediction.peak_bytes, args.max_memory)?;
-        within("server key", plan.prediction.key_bytes, args.max_key_bytes)?;
-        emitted = Some((plan, lowered.report));
-        Ok(())
+    let mut emission = Emission {
+        name: &name,
+        preprocess: &described.preprocess,
+        options: &options,
+        max_memory: args.max_memory,
+        max_key_bytes: args.max_key_bytes,
+        attempts: 0,
     };
-    lower(
+    let (plan, report) = lower(
         &folded,
         &calibration,
         &options,
@@ -75,18 +51,12 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
                 dumps.push((name.to_string(), text.to_string()));
             }
         },
-        &mut accept,
+        &mut |lowered| emission.emit(lowered),
     )
     .map_err(|e| match e {
         PassError::Calibration(_) => Failure::in_file(&measured(args), e),
         e => e.into(),
     })?;
-    let Some((plan, report)) = emitted else {
-        return Err(Failure::in_file(
-            &args.model,
-            "no plan came out; please report this",
-        ));
-    };
     let encoded = plan.to_bytes();
     if let Some(folder) = &args.dump_ir {
         write_dumps(folder, &dumps)?;
@@ -112,7 +82,7 @@ pub fn compile(args: &Compile) -> Result<(), Failure> {
     for note in imported.notes {
         note!("note: {note}");
     }
-    if plain {
+    if described.file.is_none() {
         note!(
             "note: no {} beside the model: pixels are scaled to [0, 1] and classes have no names",
             files::beside(&args.model, "preprocess.toml").display()
@@ -159,8 +129,50 @@ fn options(args: &Compile) -> Result<Options, Failure> {
     })
 }
 
+/// Makes plans of what the passes offer, and refuses those beyond a limit.
+pub struct Emission<'a> {
+    /// File name of the model, for the plan.
+    pub name: &'a str,
+    /// For the plan.
+    pub preprocess: &'a Preprocess,
+    /// As given to the passes.
+    pub options: &'a Options,
+    /// Most bytes of an evaluation.
+    pub max_memory: Option<u64>,
+    /// Most bytes of the server key.
+    pub max_key_bytes: Option<u64>,
+    /// Offers so far.
+    pub attempts: usize,
+}
+
+impl Emission<'_> {
+    /// The plan of one offer, or why it will not do.
+    ///
+    /// # Errors
+    /// A program that cannot be emitted or exceeds a limit; and all after a dozen.
+    pub fn emit(&mut self, lowered: Lowered) -> Result<(Plan, Report), String> {
+        self.attempts += 1;
+        if self.attempts > MAX_ATTEMPTS {
+            return Err("not tried, after a dozen faster ones".to_string());
+        }
+        let plan = hecc_backend::emit(
+            lowered.program,
+            lowered.parameters,
+            self.options.constraints.security,
+            self.options.constraints.allow_insecure,
+            self.name,
+            self.preprocess.clone(),
+            &self.options.costs,
+        )
+        .map_err(|e| e.to_string())?;
+        within("memory", plan.prediction.peak_bytes, self.max_memory)?;
+        within("server key", plan.prediction.key_bytes, self.max_key_bytes)?;
+        Ok((plan, lowered.report))
+    }
+}
+
 /// Refuses what exceeds a limit, and says by how much.
-pub(crate) fn within(what: &str, needed: u64, limit: Option<u64>) -> Result<(), String> {
+fn within(what: &str, needed: u64, limit: Option<u64>) -> Result<(), String> {
     match limit {
         Some(limit) if needed > limit => Err(format!(
             "the {what} takes {}, {} over the limit of {}",
@@ -180,11 +192,12 @@ fn comparison(report: &Report) -> String {
         Some(best) => format!("the fastest takes at least {:.1} s", best.bound),
         None => String::new(),
     };
+    let c = report.comparison.unwrap_or_default();
     format!(
         "{} ({proof}); as late as possible {}, before every activation {}",
-        seconds(report.comparison.chosen),
-        seconds(report.comparison.greedy),
-        seconds(report.comparison.always)
+        seconds(c.chosen),
+        seconds(c.greedy),
+        seconds(c.always)
     )
 }
 

@@ -1,7 +1,7 @@
 //! Files beside the model, bounded reading, atomic writing.
 
 use crate::failure::Failure;
-use hecc_ir::nn::Shape;
+use hecc_ir::nn::{Graph, Shape};
 use hecc_ir::plan::Preprocess;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -63,21 +63,31 @@ pub fn temporary(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Failure> {
     Ok(file)
 }
 
+/// How images become a model's inputs.
+pub struct Described {
+    /// Where nothing describes it, pixels are only scaled to [0, 1].
+    pub preprocess: Preprocess,
+    /// The description, if there is one.
+    pub file: Option<PathBuf>,
+}
+
 /// The preprocessing for a model: the file given, else the one beside the model, else none.
 ///
 /// # Errors
 /// When the file cannot be used, or does not fit the model's input or output.
-pub fn preprocess(
-    given: Option<&Path>,
-    model: &Path,
-    input: Shape,
-    outputs: usize,
-) -> Result<Option<Preprocess>, Failure> {
+pub fn preprocess(given: Option<&Path>, model: &Path, graph: &Graph) -> Result<Described, Failure> {
+    let input = graph.nodes[graph.input].shape;
+    let outputs = graph.nodes[graph.output].shape.elements();
     let sibling = beside(model, "preprocess.toml");
     let path = match given {
         Some(path) => path,
         None if sibling.exists() => &sibling,
-        None => return Ok(None),
+        None => {
+            return Ok(Described {
+                preprocess: plain(input),
+                file: None,
+            });
+        }
     };
     let p = hecc_images::load_preprocess(path)?;
     let described = Shape::new(p.channels, p.height, p.width);
@@ -97,11 +107,13 @@ pub fn preprocess(
             ),
         ));
     }
-    Ok(Some(p))
+    Ok(Described {
+        preprocess: p,
+        file: Some(path.to_path_buf()),
+    })
 }
 
-/// Preprocessing that only scales pixels to [0, 1], for a model without a description.
-pub fn plain_preprocess(input: Shape) -> Preprocess {
+fn plain(input: Shape) -> Preprocess {
     Preprocess {
         mean: vec![0.0; input.c],
         std: vec![1.0; input.c],

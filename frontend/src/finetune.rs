@@ -289,6 +289,7 @@ fn add(
     let point = Point {
         genome: front.points[number].genome.clone(),
         accuracy: trained.after,
+        loss: None,
         searched: trained.outcome.correct as f64 / parts.search.len().max(1) as f64,
         cost: cost(&plan),
         peak_bytes: plan.prediction.peak_bytes,

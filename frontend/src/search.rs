@@ -30,10 +30,10 @@ use binding::Binding;
 use clock::Clock;
 use finish::{Found, finish, write_network};
 use folder::{Folder, STATE};
-use hecc_search::baselines::uniform;
+use hecc_search::baselines::{prices, uniform};
 use hecc_search::{
     Ablation, Budget, Front, Generation, Limits, SearchError, Sensitivities, Settings, State, Stop,
-    search as evolve, seeds,
+    search as evolve, seeds, worthwhile,
 };
 use inputs::Inputs;
 use needs::Needs;
@@ -122,7 +122,14 @@ fn run(args: &Search, clock: &Clock, progress: &mut Progress) -> Result<End, Fai
     if !interrupted {
         compare(args, &session, &mut found, &needs, clock, progress)?;
     }
-    let front = finish(&folder, &session, found, args.max_memory, progress)?;
+    let front = finish(
+        &folder,
+        &session,
+        found,
+        args.max_memory,
+        (&needs, clock),
+        progress,
+    )?;
     progress.finish();
     show(&front, &args.output, clock)?;
     Ok(match interrupted {
@@ -232,11 +239,8 @@ fn begin(
     folder.write(SENSITIVITIES, &json(&sensitivities)?)?;
     progress.phase("placing the best choices by sensitivity");
     let mut genomes = seeds(objective.planner(), &sensitivities, SEEDS)?;
-    genomes.extend(
-        uniform(&session.kinds())
-            .into_iter()
-            .map(|(_, genome)| genome),
-    );
+    let kinds = session.kinds();
+    genomes.extend(uniform(&kinds).into_iter().map(|(_, genome)| genome));
     let exact = objective.exact_share().value();
     let settings = Settings {
         seed: args.seed,
@@ -247,7 +251,9 @@ fn begin(
         ..Settings::default()
     };
     let sizes = session.found.iter().map(Vec::len).collect();
-    let state = State::new(sizes, settings, genomes, &binding.text()?)?;
+    let prices = prices(&kinds, objective.planner())?;
+    let state = State::new(sizes, settings, genomes, &binding.text()?)?
+        .stepping(worthwhile(&sensitivities, &prices))?;
     Ok((state, Some(sensitivities)))
 }
 

@@ -41,6 +41,8 @@ pub struct Options {
     pub constraints: Constraints,
     /// Prices of operations.
     pub costs: CostTable,
+    /// Whether the other placements are computed too, for the report.
+    pub compare: bool,
 }
 
 impl Default for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
                 allow_insecure: false,
             },
             costs: CostTable::reference().clone(),
+            compare: true,
         }
     }
 }
@@ -113,7 +116,7 @@ pub fn lower<T>(
             refused,
             ..
         } = explorer.explore(&network)?;
-        let comparison = compare(&packings, &candidates);
+        let comparison = options.compare.then(|| compare(&packings, &candidates));
         candidates.sort_by(|a, b| a.placed.seconds().total_cmp(&b.placed.seconds()));
         let table: Vec<CandidateReport> = candidates
             .iter()

@@ -100,8 +100,8 @@ pub struct Report {
     pub maps: Vec<MapReport>,
     /// All parameter sets that were looked at, the fastest first.
     pub candidates: Vec<CandidateReport>,
-    /// Placements compared.
-    pub comparison: Comparison,
+    /// Placements compared; None where it was not asked for.
+    pub comparison: Option<Comparison>,
 }
 
 pub(crate) fn report(
@@ -113,7 +113,7 @@ pub(crate) fn report(
     graph: &slots::Graph,
     placed: &Placed,
     candidates: Vec<CandidateReport>,
-    comparison: Comparison,
+    comparison: Option<Comparison>,
 ) -> Report {
     let onnx = |name: &str| origins.get(name).cloned().unwrap_or_default();
     // Lowering may have left an activation fewer ways than it was given.

@@ -39,10 +39,13 @@ pub struct Search {
     /// Where the random numbers start: the same seed draws the same images and candidates
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Images that the final accuracies are measured on, drawn from the data; as many others judge
-    /// candidates
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Images that the final accuracies are measured on, drawn from the data; fewer where the time is too
+    /// short for so many
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     pub images: u32,
+    /// Other images of the data that judge candidates
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub search_images: u32,
     /// Other images of the data that ranges and distributions are measured on
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub calibration_images: u32,

@@ -11,6 +11,7 @@ use hecc_ir::nn::Graph;
 use hecc_ir::plan::Preprocess;
 use hecc_search::Front;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Fewest images to learn from.
@@ -31,15 +32,11 @@ impl Source {
     /// # Errors
     /// Images that do not fit the model, labels that are not one an image.
     pub fn open(args: &Finetune, model: &Path, graph: &Graph) -> Result<Self, Failure> {
-        let (input, output) = (
-            graph.nodes[graph.input].shape,
-            graph.nodes[graph.output].shape,
-        );
+        let classes = graph.nodes[graph.output].shape.elements();
         let set = open(model, None, &args.data, graph)?;
-        let described = files::preprocess(None, model, input, output.elements())?;
         Ok(Self {
-            labels: all_labels(&args.labels, set.len(), output.elements())?,
-            preprocess: described.unwrap_or_else(|| files::plain_preprocess(input)),
+            labels: all_labels(&args.labels, set.len(), classes)?,
+            preprocess: files::preprocess(None, model, graph)?.preprocess,
             set,
         })
     }
@@ -115,11 +112,8 @@ impl Parts {
             .help("give more images, or the data of the search and others"));
         }
         let [calibration, search, confirmation] = draw(total, counts, front.settings.seed);
-        let mut training: Vec<usize> = (0..total).collect();
-        let out = |place: &usize| {
-            search.binary_search(place).is_ok() || confirmation.binary_search(place).is_ok()
-        };
-        training.retain(|place| !out(place));
+        let out: BTreeSet<usize> = search.iter().chain(&confirmation).copied().collect();
+        let training = (0..total).filter(|place| !out.contains(place)).collect();
         if !d.labels {
             note!(
                 "note: the search had no labels; the accuracies of other points are agreement with the teacher"

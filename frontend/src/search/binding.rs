@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything scores depend on, but the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl Binding {
         expect(saved.seed == self.seed, "--seed");
         expect(
             saved.counts == self.counts,
-            "--images or --calibration-images",
+            "--images, --search-images or --calibration-images",
         );
         expect(saved.labels == self.labels, "--labels");
         let drawn_alike =

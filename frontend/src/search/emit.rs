@@ -1,6 +1,6 @@
 //! A plan of a genome: the network with its operators, folded, measured and compiled as any other.
 
-use crate::compile::{MAX_ATTEMPTS, within};
+use crate::compile::Emission;
 use crate::failure::Failure;
 use crate::measure::measure;
 use hecc_ir::nn::{Graph, Op};
@@ -48,31 +48,20 @@ impl Emitter<'_> {
             }
         }
         let (calibration, _) = measure(&folded.graph, self.name, self.images)?;
-        let mut attempts = 0;
-        let mut accept = |lowered: hecc_passes::Lowered| -> Result<Plan, String> {
-            attempts += 1;
-            if attempts > MAX_ATTEMPTS {
-                return Err("not tried, after a dozen faster ones".to_string());
-            }
-            let plan = hecc_backend::emit(
-                lowered.program,
-                lowered.parameters,
-                self.options.constraints.security,
-                self.options.constraints.allow_insecure,
-                self.name,
-                self.preprocess.clone(),
-                &self.options.costs,
-            )
-            .map_err(|e| e.to_string())?;
-            within("memory", plan.prediction.peak_bytes, self.max_memory)?;
-            Ok(plan)
+        let mut emission = Emission {
+            name: self.name,
+            preprocess: self.preprocess,
+            options: self.options,
+            max_memory: self.max_memory,
+            max_key_bytes: None,
+            attempts: 0,
         };
-        let plan = lower(
+        let (plan, _) = lower(
             &folded,
             &calibration,
             self.options,
             &mut |_, _| (),
-            &mut accept,
+            &mut |lowered| emission.emit(lowered),
         )?;
         Ok(plan)
     }

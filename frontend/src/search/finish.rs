@@ -1,9 +1,11 @@
 //! From the genomes that a search found to the files of its front.
 
 use super::chart::chart;
+use super::clock::Clock;
 use super::compare::Rival;
 use super::emit::cost;
 use super::folder::{self, FRONT, Folder, PICTURE, REPORT, Staged, plan_name};
+use super::needs::Needs;
 use super::picture::picture;
 use super::progress::Progress;
 use super::report::report;
@@ -12,7 +14,7 @@ use crate::failure::Failure;
 use hecc_ir::plan::Plan;
 use hecc_search::{
     Ablation, Baseline, Confirmed, Data, FRONT_VERSION, Front, Genome, Limits, Point, Reference,
-    Score, Sensitivities, Share, State, confirm, front,
+    Score, Sensitivities, Share, State, confirm, front, thin,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -34,7 +36,8 @@ pub struct Found {
     pub ablation: Option<Ablation>,
 }
 
-/// Measures the points on images of their own, compiles them, and writes the folder.
+/// Measures the points on images of their own, as many as there is time for, compiles them, and writes the
+/// folder.
 ///
 /// # Errors
 /// When no point can be compiled, or a file cannot be written; the folder is as it was then.
@@ -43,29 +46,43 @@ pub fn finish(
     session: &Session,
     found: Found,
     max_memory: Option<u64>,
+    (needs, clock): (&Needs, &Clock),
     progress: &mut Progress,
 ) -> Result<Front, Failure> {
     progress.phase("measuring the points on other images");
-    let judge = session.objective.on(session.confirmation.clone())?;
+    let drawn = session.confirmation.count();
+    let confirmation = needs.images(clock, CONFIRMED + found.rivals.len(), drawn);
+    if confirmation < drawn {
+        progress.note(&format!(
+            "accuracies are measured on {confirmation} images: the time does not last for {drawn}; \
+             --resume with more --budget measures them again"
+        ));
+    }
+    let judge = session
+        .objective
+        .on(session.confirmation.first(confirmation))?;
     let exact = judge.exact_share();
     let limits = limits(&found.state, session, exact);
     let mut chosen = confirm(&judge, &found.state, CONFIRMED, &limits)?;
     let genomes: Vec<Genome> = found.rivals.iter().map(|r| r.genome.clone()).collect();
-    let shares = judge.shares(&genomes)?;
-    for (rival, share) in found.rivals.iter().zip(&shares) {
+    let verdicts = judge.verdicts(&genomes)?;
+    for (rival, verdict) in found.rivals.iter().zip(&verdicts) {
         // What is the same everywhere may be as good as a point.
         let known = chosen.iter().any(|c| c.genome == rival.genome);
         let score = found.state.score(&rival.genome).flatten();
         if let (Some(score), Some(cost), false) = (score, rival.cost, known) {
             chosen.push(Confirmed {
                 genome: rival.genome.clone(),
-                accuracy: *share,
+                verdict: *verdict,
                 searched: score.accuracy,
                 cost,
             });
         }
     }
-    let chosen = thin(best(chosen, &limits), MAX_POINTS);
+    let chosen = best(chosen, &limits);
+    let scores: Vec<Score> = chosen.iter().map(Confirmed::score).collect();
+    let kept = thin(&scores, MAX_POINTS).into_iter();
+    let chosen: Vec<Confirmed> = kept.map(|i| chosen[i].clone()).collect();
     if chosen.is_empty() {
         return Err(
             Failure::new("no candidate that was tried keeps to the limits").help(
@@ -78,15 +95,16 @@ pub fn finish(
     let baselines = found
         .rivals
         .iter()
-        .zip(&shares)
-        .map(|(rival, share)| Baseline {
+        .zip(&verdicts)
+        .map(|(rival, verdict)| Baseline {
             name: rival.name.clone(),
             genome: Some(rival.genome.clone()),
-            accuracy: *share,
+            accuracy: verdict.accuracy,
+            loss: verdict.loss,
             cost: rival.cost,
         });
     let inputs = session.inputs;
-    let [calibration, search, confirmation] = inputs.drawn.counts();
+    let [calibration, search, _] = inputs.drawn.counts();
     let state = &found.state;
     let mut front = Front {
         version: FRONT_VERSION,
@@ -120,7 +138,8 @@ pub fn finish(
         front.points.push(Point {
             searched: point.searched,
             genome: point.genome,
-            accuracy: point.accuracy,
+            accuracy: point.verdict.accuracy,
+            loss: Some(point.verdict.loss),
             cost: point.cost,
             peak_bytes: plan.prediction.peak_bytes,
             plan: name,
@@ -208,42 +227,11 @@ fn emit(
     }
 }
 
-/// Those that no other beats, by ascending seconds and accuracy.
+/// Those that no other beats, by ascending seconds and descending loss.
 fn best(points: Vec<Confirmed>, limits: &Limits) -> Vec<Confirmed> {
-    let score = |point: &Confirmed| {
-        Some(Score {
-            accuracy: point.accuracy.value(),
-            divergence: 0.0,
-            seconds: point.cost.seconds,
-            bootstraps: point.cost.bootstraps,
-        })
-    };
-    let scores: Vec<Option<Score>> = points.iter().map(score).collect();
+    let scores: Vec<Option<Score>> = points.iter().map(|p| Some(p.score())).collect();
     let kept = front(&scores, limits).into_iter();
     kept.map(|i| points[i].clone()).collect()
-}
-
-/// At most `most` points: those go first between whose neighbours least lies.
-fn thin(mut points: Vec<Confirmed>, most: usize) -> Vec<Confirmed> {
-    let seconds = |p: &Confirmed| p.cost.seconds;
-    let accuracy = |p: &Confirmed| p.accuracy.value();
-    let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return points;
-    };
-    let time = (seconds(last) - seconds(first)).max(f64::MIN_POSITIVE);
-    let gain = (accuracy(last) - accuracy(first)).max(f64::MIN_POSITIVE);
-    while points.len() > most.max(2) {
-        let between = |i: usize| {
-            let (before, after) = (&points[i - 1], &points[i + 1]);
-            (seconds(after) - seconds(before)) / time + (accuracy(after) - accuracy(before)) / gain
-        };
-        let least = (1..points.len() - 1).min_by(|&a, &b| between(a).total_cmp(&between(b)));
-        match least {
-            Some(least) => points.remove(least),
-            None => break,
-        };
-    }
-    points
 }
 
 fn versions(session: &Session) -> BTreeMap<String, String> {
@@ -287,40 +275,4 @@ pub fn write_network(folder: &Folder, session: &Session) -> Result<(), Failure> 
     json.push(b'\n');
     staged.add(folder::CALIBRATION, &json)?;
     staged.publish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hecc_search::Cost;
-
-    #[test]
-    fn thinning_keeps_the_ends() {
-        let point = |seconds: f64, correct: usize| Confirmed {
-            genome: Vec::new(),
-            accuracy: Share {
-                correct,
-                images: 100,
-            },
-            searched: 0.5,
-            cost: Cost {
-                seconds,
-                bootstraps: 0,
-                log_n: 13,
-                levels: 3,
-            },
-        };
-        let points = vec![
-            point(1.0, 10),
-            point(2.0, 50),
-            point(2.1, 51),
-            point(2.2, 52),
-            point(4.0, 90),
-        ];
-        let seconds = |p: &[Confirmed]| p.iter().map(|p| p.cost.seconds).collect::<Vec<_>>();
-        assert_eq!(seconds(&thin(points.clone(), 4)), [1.0, 2.0, 2.2, 4.0]);
-        assert_eq!(seconds(&thin(points.clone(), 9)).len(), 5);
-        assert_eq!(seconds(&thin(points, 1)), [1.0, 4.0]);
-        assert!(thin(Vec::new(), 3).is_empty());
-    }
 }

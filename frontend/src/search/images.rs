@@ -53,7 +53,8 @@ impl Counts {
     }
 }
 
-/// Draws disjoint places out of `total`, `counts` of them, each ascending.
+/// Draws disjoint places out of `total`, `counts` of them, each in the order drawn: the first of them are
+/// as good a sample as all. The first two do not depend on how many the last one takes.
 pub fn draw(total: usize, counts: [usize; 3], seed: u64) -> [Vec<usize>; 3] {
     let mut places: Vec<usize> = (0..total).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -62,8 +63,7 @@ pub fn draw(total: usize, counts: [usize; 3], seed: u64) -> [Vec<usize>; 3] {
         for i in start..start + count {
             places.swap(i, random.random_range(i..total));
         }
-        let mut drawn = places[start..start + count].to_vec();
-        drawn.sort_unstable();
+        let drawn = places[start..start + count].to_vec();
         start += count;
         drawn
     })
@@ -182,6 +182,10 @@ mod tests {
         assert!(all.iter().all(|&i| i < 100));
         assert_eq!(draw(100, counts, 1), drawn);
         assert_ne!(draw(100, counts, 2), drawn);
+        // Fewer of the last are the first of them.
+        let fewer = draw(100, [30, 20, 15], 1);
+        assert_eq!(fewer[..2], drawn[..2]);
+        assert_eq!(fewer[2], drawn[2][..15]);
     }
 
     #[test]

@@ -57,28 +57,16 @@ impl Inputs {
         }
         let graph = &folded.graph;
         let hash = model_hash(graph);
-        let (input, output) = (
-            graph.nodes[graph.input].shape,
-            graph.nodes[graph.output].shape,
-        );
+        let classes = graph.nodes[graph.output].shape.elements();
         let teacher = match &args.teacher {
             None => None,
             Some(path) => Some(teacher(path, args, graph)?),
         };
         let data = open(&args.model, args.preprocess.as_deref(), &args.data, graph)?;
-        let described = files::preprocess(
-            args.preprocess.as_deref(),
-            &args.model,
-            input,
-            output.elements(),
-        )?;
-        let description = match (&described, &args.preprocess) {
-            (None, _) => None,
-            (Some(_), Some(path)) => Some(files::read(path, LIMIT)?),
-            (Some(_), None) => {
-                let path = files::beside(&args.model, "preprocess.toml");
-                Some(files::read(&path, LIMIT)?)
-            }
+        let described = files::preprocess(args.preprocess.as_deref(), &args.model, graph)?;
+        let description = match &described.file {
+            None => None,
+            Some(path) => Some(files::read(path, LIMIT)?),
         };
         let calibration = match &args.calibration {
             None => None,
@@ -92,14 +80,14 @@ impl Inputs {
                 Some(_) => 0,
                 None => args.calibration_images as usize,
             },
-            search: args.images as usize,
+            search: args.search_images as usize,
             confirmation: args.images as usize,
         };
         let drawn = images::load(
             &data,
             &args.data,
             args.labels.as_deref(),
-            output.elements(),
+            classes,
             counts,
             args.seed,
         )?;
@@ -113,7 +101,7 @@ impl Inputs {
             bytes: files::read(&args.model, LIMIT)?,
             hash,
             teacher,
-            preprocess: described.unwrap_or_else(|| files::plain_preprocess(input)),
+            preprocess: described.preprocess,
             description,
             drawn,
             costs: cost_table(args.costs.as_deref())?,

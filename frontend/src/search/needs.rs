@@ -18,6 +18,8 @@ const UNIFORM: f64 = 25.0;
 const MIXED: f64 = 1.5;
 /// Share of the time left that is kept for the points at most: estimates may be too high.
 const MOST: f64 = 0.4;
+/// Fewest images for the accuracies that are stated, where there are more but no time.
+const LEAST: usize = 200;
 /// Points of a front that is worth searching for.
 const FEW: f64 = 6.0;
 /// Runs of which the fastest counts: others share the machine.
@@ -25,6 +27,10 @@ const RUNS: usize = 3;
 
 /// Time that is kept back.
 pub struct Needs {
+    /// One point compiled.
+    compiling: Duration,
+    /// One image in one network.
+    image: Duration,
     /// For measuring and compiling the points.
     pub points: Duration,
     /// For comparisons.
@@ -55,8 +61,8 @@ impl Needs {
             .mul_f64(MIXED / rayon::current_num_threads() as f64);
         let image = image(session)?;
         let [_, searching, confirming] = session.inputs.drawn.counts();
-        let points = |points: f64, judged: f64| {
-            compiling.mul_f64(points) + image.mul_f64(judged * confirming as f64)
+        let points = |points: f64, judged: f64, images: usize| {
+            compiling.mul_f64(points) + image.mul_f64(judged * images as f64)
         };
         let candidates: usize = session.found.iter().map(Vec::len).sum();
         // Those that differ in one activation share the network up to there: half of it on average.
@@ -65,13 +71,17 @@ impl Needs {
             false => image.mul_f64(0.5 * (candidates * session.first.count()) as f64),
         };
         let generation = Settings::default().offspring.min(SEEDS) * searching;
-        let least = sensitivities + image.mul_f64(generation as f64) + points(FEW, FEW);
+        let least = sensitivities
+            + image.mul_f64(generation as f64)
+            + points(FEW, FEW, confirming.min(LEAST));
         let comparisons = match args.no_ablation {
             true => 0.0,
             false => COMPARISONS,
         };
         let needs = Self {
-            points: points(MAX_POINTS as f64, CONFIRMED as f64 + UNIFORM)
+            compiling,
+            image,
+            points: points(MAX_POINTS as f64, CONFIRMED as f64 + UNIFORM, confirming)
                 .min(clock.left().saturating_sub(sensitivities).mul_f64(MOST)),
             comparisons: clock.budget().mul_f64(comparisons),
         };
@@ -79,6 +89,15 @@ impl Needs {
             true => Err(needs.too_short(clock, least)),
             false => Ok(needs),
         }
+    }
+
+    /// How many of `images` images there is time to judge `genomes` genomes on, before the points are
+    /// compiled.
+    pub fn images(&self, clock: &Clock, genomes: usize, images: usize) -> usize {
+        let time = clock
+            .left()
+            .saturating_sub(self.compiling.mul_f64(MAX_POINTS as f64));
+        affordable(time, self.image.mul_f64(genomes as f64), images)
     }
 
     /// The error of a budget that does not last for another `more`, comparisons apart.
@@ -91,8 +110,14 @@ impl Needs {
             words(clock.budget()),
             words(Duration::from_secs_f64(needed.ceil()))
         ))
-        .help("give more --budget, or fewer --images; --no-ablation saves the comparisons")
+        .help("give more --budget, or fewer --search-images; --no-ablation saves the comparisons")
     }
+}
+
+/// How many of `images` the time allows at `each`; some in any case.
+fn affordable(time: Duration, each: Duration, images: usize) -> usize {
+    let count = time.as_secs_f64() / each.as_secs_f64().max(f64::MIN_POSITIVE);
+    (count as usize).clamp(LEAST.min(images), images)
 }
 
 /// Time that one image takes in the network.
@@ -105,4 +130,22 @@ fn image(session: &Session) -> Result<Duration, Failure> {
     };
     let fastest = (0..RUNS).map(run).min().unwrap_or_default();
     Ok(fastest.div_f64(session.first.count() as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_shrink_with_the_time() {
+        let seconds = Duration::from_secs_f64;
+        let check = |time: f64, each: f64, images: usize, expect: usize| {
+            assert_eq!(affordable(seconds(time), seconds(each), images), expect);
+        };
+        check(100.0, 0.04, 2000, 2000);
+        check(60.0, 0.04, 2000, 1500);
+        check(0.0, 0.04, 2000, LEAST);
+        check(0.0, 0.04, 50, 50);
+        check(1.0, 0.0, 2000, 2000);
+    }
 }

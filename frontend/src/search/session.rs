@@ -53,18 +53,21 @@ impl<'a> Session<'a> {
         let graph = &inputs.folded.graph;
         let options = Options {
             costs: inputs.costs.clone(),
+            // Nobody sees how else the points could be placed.
+            compare: false,
             ..Options::default()
         };
         let found = fitted(inputs, calibration, &options, args)?;
         let teacher = inputs.teacher.as_ref().unwrap_or(graph);
         let search = &inputs.drawn.search;
         let first = search.images.len().div_ceil(FIRST_STAGE);
-        let images = images(teacher, search, search.images.len())?;
+        let images = images(teacher, search)?;
         let planner = planner(inputs, &found, &options, Mode::Exact)?;
         let screen = Screen {
             images: first,
             hopeless: HOPELESS,
         };
+        let for_first = images.first(first);
         let objective = NetworkObjective::new(graph, &ops(&found), planner, images, Some(screen))?;
         let confirmation = &inputs.drawn.confirmation;
         Ok(Self {
@@ -73,8 +76,8 @@ impl<'a> Session<'a> {
             found,
             options,
             objective,
-            confirmation: self::images(teacher, confirmation, confirmation.images.len())?,
-            first: self::images(teacher, search, first)?,
+            confirmation: self::images(teacher, confirmation)?,
+            first: for_first,
         })
     }
 
@@ -149,16 +152,12 @@ fn planner(
     Ok(OraclePlanner::new(oracle, ops(found)))
 }
 
-/// The first `count` of some images, as judges see them.
-fn images(teacher: &Graph, held: &Held, count: usize) -> Result<Images, Failure> {
+/// Images as judges see them.
+fn images(teacher: &Graph, held: &Held) -> Result<Images, Failure> {
     let shape = teacher.nodes[teacher.input].shape;
-    let refs: Vec<&[f32]> = held.images[..count].iter().map(Vec::as_slice).collect();
-    let labels = held.labels.as_ref().map(|labels| &labels[..count]);
-    Ok(Images::new(
-        teacher,
-        Batch::from_images(shape, &refs),
-        labels,
-    )?)
+    let refs: Vec<&[f32]> = held.images.iter().map(Vec::as_slice).collect();
+    let batch = Batch::from_images(shape, &refs);
+    Ok(Images::new(teacher, batch, held.labels.as_deref())?)
 }
 
 /// The candidates of every activation.

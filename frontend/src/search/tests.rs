@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Small enough for a test: two generations on a few random images.
 const SEARCH: &str = "search digits.onnx --data images.npy --budget 5m --images 24 \
-                      --calibration-images 16 --no-ablation --restarts 0 -o front.d";
+                      --search-images 24 --calibration-images 16 --no-ablation --restarts 0 -o front.d";
 
 fn front(folder: &Path) -> Front {
     Front::from_json(&std::fs::read(folder.join("front.d/front.json")).unwrap()).unwrap()
@@ -38,9 +38,19 @@ fn search_pick_finetune() {
         first.points.len()
     );
     assert_eq!((first.data.search, first.exact.images), (24, 24));
-    assert!(first.points.is_sorted_by(
-        |a, b| a.cost.seconds < b.cost.seconds && a.accuracy.correct < b.accuracy.correct
-    ));
+    assert!(
+        first
+            .points
+            .is_sorted_by(|a, b| a.cost.seconds < b.cost.seconds && a.loss > b.loss)
+    );
+    // What is nearest to the network is a point, whatever it costs.
+    let least = |losses: &mut dyn Iterator<Item = f64>| losses.fold(1.0, f64::min);
+    let baselines = &mut first
+        .baselines
+        .iter()
+        .filter(|b| b.cost.is_some())
+        .map(|b| b.loss);
+    assert!(least(&mut first.points.iter().filter_map(|p| p.loss)) <= least(baselines));
     for point in &first.points {
         let plan =
             Plan::from_bytes(&std::fs::read(at("front.d").join(&point.plan)).unwrap()).unwrap();

@@ -50,7 +50,7 @@ pub struct Course {
     pub hypervolume: f64,
     /// (evaluations, hypervolume) on the way.
     pub curve: Vec<(usize, f64)>,
-    /// (seconds, accuracy) of its front at the end, ascending.
+    /// (seconds, accuracy) of its front at the end, by ascending seconds.
     pub front: Vec<(f64, f64)>,
 }
 

@@ -5,11 +5,13 @@
 //! - AutoFHE [AB24]: a search over what is evaluated between bootstraps, for the least number of
 //!   bootstraps: [`unfused`] with [`crate::CountBootstraps`] on a planner that places greedily.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hecc_passes::candidates::Kind;
 
+use crate::error::SearchError;
 use crate::objective::Genome;
+use crate::planner::Planner;
 
 /// For every kind that some activation has, the genome with that kind everywhere. An activation
 /// without it (a polynomial of the model's own has few alternatives) has its dearest. By kind; each
@@ -35,6 +37,23 @@ pub fn everywhere(kinds: &[Vec<Kind>], kind: &Kind) -> Genome {
     kinds.iter().map(at).collect()
 }
 
+/// What every alternative costs where its kind stands everywhere, in seconds; infinite where that cannot be
+/// run.
+///
+/// # Errors
+/// When a pass fails.
+pub fn prices(kinds: &[Vec<Kind>], planner: &dyn Planner) -> Result<Vec<Vec<f64>>, SearchError> {
+    let mut seconds: BTreeMap<&Kind, f64> = BTreeMap::new();
+    for kind in kinds.iter().flatten() {
+        if !seconds.contains_key(kind) {
+            let cost = planner.predict(&everywhere(kinds, kind))?;
+            seconds.insert(kind, cost.map_or(f64::INFINITY, |cost| cost.seconds));
+        }
+    }
+    let row = |row: &Vec<Kind>| row.iter().map(|kind| seconds[kind]).collect();
+    Ok(kinds.iter().map(row).collect())
+}
+
 /// For [`crate::Restricted`]: the alternatives that need no bootstrap; all of an activation that has
 /// only fused ones.
 pub fn unfused(kinds: &[Vec<Kind>]) -> Vec<Vec<u8>> {
@@ -52,6 +71,33 @@ pub fn unfused(kinds: &[Vec<Kind>]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planner::Cost;
+
+    /// Seconds are the squared sum of the genes; 9 cannot be run.
+    struct Squares;
+
+    impl Planner for Squares {
+        fn predict(&self, genome: &[u8]) -> Result<Option<Cost>, SearchError> {
+            let sum: u8 = genome.iter().sum();
+            Ok((sum != 3).then(|| Cost {
+                seconds: f64::from(sum).powi(2),
+                bootstraps: 0,
+                log_n: 15,
+                levels: 9,
+            }))
+        }
+        fn best(&self, errors: &[Vec<f64>], _lambda: f64) -> Result<Genome, SearchError> {
+            Ok(vec![0; errors.len()])
+        }
+    }
+
+    #[test]
+    fn a_price_is_that_of_the_kind_everywhere() {
+        use Kind::{Fused, Pruned, Quadratic};
+        let kinds = [vec![Pruned, Quadratic, Fused(7)], vec![Pruned, Fused(7)]];
+        let expect = [vec![0.0, 4.0, f64::INFINITY], vec![0.0, f64::INFINITY]];
+        assert_eq!(prices(&kinds, &Squares).unwrap(), expect);
+    }
 
     #[test]
     fn one_kind_everywhere() {

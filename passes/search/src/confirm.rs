@@ -6,10 +6,9 @@
 use crate::dominance::{Limits, front};
 use crate::error::SearchError;
 use crate::evolution::select;
-use crate::network_objective::NetworkObjective;
+use crate::network_objective::{NetworkObjective, Verdict};
 use crate::objective::{Genome, Score};
 use crate::planner::{Cost, Planner};
-use crate::share::Share;
 use crate::state::State;
 
 /// A genome of the front, confirmed.
@@ -17,17 +16,24 @@ use crate::state::State;
 pub struct Confirmed {
     /// Index of the alternative of every activation.
     pub genome: Genome,
-    /// On the images of the objective that confirms.
-    pub accuracy: Share,
+    /// Of the images of the objective that confirms.
+    pub verdict: Verdict,
     /// On the search's images, 0 to 1.
     pub searched: f64,
     /// Predicted.
     pub cost: Cost,
 }
 
+impl Confirmed {
+    /// As a front orders it.
+    pub fn score(&self) -> Score {
+        self.verdict.score(&self.cost)
+    }
+}
+
 /// Judges the `count` best genomes of a search, by layers of dominance, on the images of `objective`
 /// (another one than the search's, see [`NetworkObjective::on`]), and keeps those that nothing beats
-/// there, within `limits`: by ascending seconds and accuracy. None within the limits: empty.
+/// there, within `limits`: by ascending seconds and descending loss. None within the limits: empty.
 ///
 /// # Errors
 /// What the objective reports.
@@ -39,25 +45,23 @@ pub fn confirm<P: Planner>(
 ) -> Result<Vec<Confirmed>, SearchError> {
     let known = state.archive().iter().filter(|r| r.score.is_some());
     let genomes = select(state, known.map(|r| r.genome.clone()).collect(), count);
-    let shares = objective.shares(&genomes)?;
+    let verdicts = objective.verdicts(&genomes)?;
     let mut confirmed = Vec::new();
     let mut scores = Vec::new();
-    for (genome, accuracy) in genomes.into_iter().zip(shares) {
+    for (genome, verdict) in genomes.into_iter().zip(verdicts) {
         let (Some(cost), Some(Some(score))) =
             (objective.planner().predict(&genome)?, state.score(&genome))
         else {
             continue;
         };
-        scores.push(Some(Score {
-            accuracy: accuracy.value(),
-            ..score
-        }));
-        confirmed.push(Confirmed {
+        let one = Confirmed {
             genome,
-            accuracy,
+            verdict,
             searched: score.accuracy,
             cost,
-        });
+        };
+        scores.push(Some(one.score()));
+        confirmed.push(one);
     }
     let front = front(&scores, limits).into_iter();
     Ok(front.map(|i| confirmed[i].clone()).collect())

@@ -32,7 +32,7 @@ impl Limits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rated {
     violation: f64,
-    accuracy: f64,
+    loss: f64,
     divergence: f64,
     seconds: f64,
 }
@@ -41,16 +41,23 @@ impl Rated {
     pub(crate) fn new(score: Option<&Score>, limits: &Limits) -> Self {
         Self {
             violation: limits.violation(score),
-            accuracy: score.map_or(0.0, |s| s.accuracy),
+            loss: score.map_or(1.0, |s| s.loss),
             divergence: score.map_or(f64::INFINITY, |s| s.divergence),
             seconds: score.map_or(f64::INFINITY, |s| s.seconds),
         }
     }
 
-    /// Greater is better: accuracy, then divergence. Total, so that the front stays two-dimensional.
+    /// Greater is better: less loss, then less divergence. Total, so that the front stays
+    /// two-dimensional, and its end is the genome nearest to the exact network, whatever that costs.
     fn quality(&self, other: &Self) -> Ordering {
-        let accuracy = self.accuracy.total_cmp(&other.accuracy);
-        accuracy.then(other.divergence.total_cmp(&self.divergence))
+        let loss = other.loss.total_cmp(&self.loss);
+        loss.then(other.divergence.total_cmp(&self.divergence))
+    }
+
+    /// Where a point lies when distances count: to halve a loss, or the seconds, is worth the same
+    /// wherever it happens, until the loss is too small to matter.
+    fn place(&self) -> [f64; 2] {
+        [-(self.loss + NONE).ln(), self.seconds.ln_1p()]
     }
 
     /// Within the limits before beyond them; beyond them the smaller violation; within them no worse
@@ -67,6 +74,9 @@ impl Rated {
         quality.is_ge() && seconds.is_ge() && (quality.is_gt() || seconds.is_gt())
     }
 }
+
+/// Losses well below a tenth of a point are none.
+const NONE: f64 = 0.001;
 
 /// The layers of non-dominated points: indices, best layer first, every layer by ascending seconds.
 ///
@@ -100,22 +110,12 @@ pub(crate) fn layers(points: &[Rated]) -> Vec<Vec<usize>> {
     layers
 }
 
-/// Losses of accuracy below half a point count as equal in [`crowding`].
-const EQUAL: f64 = 0.005;
-
-/// How far every member of a layer is from its neighbours in accuracy and seconds, relative to the
-/// extent of the layer; infinite at the ends. Accuracy counts as the logarithm of what is lost against
-/// the layer's best: to halve a loss of two points is worth as much as to halve one of twenty.
+/// How far every member of a layer is from its neighbours in loss and seconds, relative to the extent of
+/// the layer; infinite at the ends.
 pub(crate) fn crowding(points: &[Rated], layer: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; layer.len()];
-    let best = layer
-        .iter()
-        .map(|&i| points[i].accuracy)
-        .fold(0.0, f64::max);
-    let axes: [&dyn Fn(&Rated) -> f64; 2] =
-        [&|p| -(best - p.accuracy + EQUAL).ln(), &|p| p.seconds];
-    for axis in axes {
-        let at = |position: usize| axis(&points[layer[position]]);
+    for axis in 0..2 {
+        let at = |position: usize| points[layer[position]].place()[axis];
         let mut order: Vec<usize> = (0..layer.len()).collect();
         order.sort_by(|&a, &b| at(a).total_cmp(&at(b)).then(a.cmp(&b)));
         let (Some(&first), Some(&last)) = (order.first(), order.last()) else {
@@ -134,28 +134,48 @@ pub(crate) fn crowding(points: &[Rated], layer: &[usize]) -> Vec<f64> {
     distance
 }
 
-/// The points no other is better than in accuracy and seconds, within the limits: indices by
-/// ascending seconds and strictly ascending accuracy.
+/// The points no other is better than in loss and seconds, within the limits: indices by ascending
+/// seconds and strictly descending loss (or divergence, where losses are equal).
 pub fn front(scores: &[Option<Score>], limits: &Limits) -> Vec<usize> {
-    let mut order: Vec<(usize, &Score)> = scores
-        .iter()
-        .enumerate()
-        .filter_map(|(i, score)| score.as_ref().map(|s| (i, s)))
-        .filter(|(_, score)| limits.violation(Some(score)) == 0.0)
+    let rated = |score: &Option<Score>| Rated::new(score.as_ref(), limits);
+    let points: Vec<Rated> = scores.iter().map(rated).collect();
+    let mut order: Vec<usize> = (0..points.len())
+        .filter(|&i| points[i].violation == 0.0)
         .collect();
-    order.sort_by(|(i, a), (j, b)| {
-        let seconds = a.seconds.total_cmp(&b.seconds);
-        let accuracy = b.accuracy.total_cmp(&a.accuracy);
-        let divergence = a.divergence.total_cmp(&b.divergence);
-        seconds.then(accuracy).then(divergence).then(i.cmp(j))
+    order.sort_by(|&a, &b| {
+        let (p, q) = (&points[a], &points[b]);
+        let seconds = p.seconds.total_cmp(&q.seconds);
+        seconds.then(q.quality(p)).then(a.cmp(&b))
     });
-    let mut best = f64::NEG_INFINITY;
-    order.retain(|(_, score)| {
-        let better = score.accuracy > best;
-        best = best.max(score.accuracy);
+    let mut best: Option<usize> = None;
+    order.retain(|&i| {
+        let better = best.is_none_or(|best| points[i].quality(&points[best]).is_gt());
+        if better {
+            best = Some(i);
+        }
         better
     });
-    order.into_iter().map(|(i, _)| i).collect()
+    order
+}
+
+/// At most `most` points of a front, the ends among them: those go first without which the front would
+/// lose least area [BNE07]. Indices, ascending; `scores` by ascending seconds and descending loss.
+pub fn thin(scores: &[Score], most: usize) -> Vec<usize> {
+    let place = |score: &Score| Rated::new(Some(score), &Limits::default()).place();
+    let places: Vec<[f64; 2]> = scores.iter().map(place).collect();
+    let mut kept: Vec<usize> = (0..scores.len()).collect();
+    while kept.len() > most.max(2) {
+        let area = |i: usize| {
+            let [before, this, after] = [i - 1, i, i + 1].map(|i| places[kept[i]]);
+            (this[0] - before[0]) * (after[1] - this[1])
+        };
+        let least = (1..kept.len() - 1).min_by(|&a, &b| area(a).total_cmp(&area(b)));
+        match least {
+            Some(least) => kept.remove(least),
+            None => break,
+        };
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -170,6 +190,7 @@ mod tests {
         let mut draw = |n: u64| random.random_range(0..n) as f64 / n as f64;
         let mut one = || Score {
             accuracy: draw(grid),
+            loss: draw(grid),
             divergence: draw(3),
             seconds: 1.0 + draw(grid),
             bootstraps: 0,
@@ -228,50 +249,70 @@ mod tests {
                 min_accuracy: None,
             };
             let front = front(&scores, &limits);
-            let worth = |i: usize| scores[i].map(|s| (s.accuracy, s.seconds));
-            let inside: Vec<(f64, f64)> = (0..scores.len())
+            let worth = |i: usize| scores[i].map(|s| (s.loss, s.divergence, s.seconds));
+            let inside: Vec<(f64, f64, f64)> = (0..scores.len())
                 .filter_map(worth)
-                .filter(|&(_, seconds)| seconds <= 1.8)
+                .filter(|&(_, _, seconds)| seconds <= 1.8)
                 .collect();
-            let beaten = |(a, s): (f64, f64)| {
+            let beaten = |p: (f64, f64, f64)| {
                 inside
                     .iter()
-                    .any(|&(b, t)| b >= a && t <= s && (b > a || t < s))
+                    .any(|&q| (q.0, q.1) <= (p.0, p.1) && q.2 <= p.2 && q != p)
             };
             let mut expect: Vec<_> = inside.iter().copied().filter(|&p| !beaten(p)).collect();
-            expect.sort_by(|a, b| a.1.total_cmp(&b.1));
+            expect.sort_by(|a, b| a.2.total_cmp(&b.2));
             expect.dedup();
             let got: Vec<_> = front.iter().filter_map(|&i| worth(i)).collect();
             assert_eq!(got, expect, "seed {seed}");
         }
     }
 
+    fn score(loss: f64, seconds: f64) -> Score {
+        Score {
+            accuracy: 0.5,
+            loss,
+            divergence: 0.0,
+            seconds,
+            bootstraps: 0,
+        }
+    }
+
     #[test]
     fn crowding_by_hand() {
-        let score = |accuracy, seconds| {
-            let score = Score {
-                accuracy,
-                seconds,
-                divergence: 0.0,
-                bootstraps: 0,
-            };
-            Rated::new(Some(&score), &Limits::default())
-        };
-        let points = [
-            score(0.9, 5.0),
-            score(0.5, 1.0),
-            score(0.8, 2.0),
-            score(0.6, 1.5),
-        ];
+        let rated = |s: &Score| Rated::new(Some(s), &Limits::default());
+        let points = [(0.01, 5.0), (0.5, 1.0), (0.1, 2.0), (0.3, 1.5)];
+        let points = points.map(|(loss, seconds)| rated(&score(loss, seconds)));
         let layer = &layers(&points)[0];
         assert_eq!(*layer, [1, 3, 2, 0]);
         let distance = crowding(&points, layer);
         assert!(distance[0].is_infinite() && distance[3].is_infinite());
-        let loss = |accuracy: f64| (0.9 - accuracy + EQUAL).ln();
-        let extent = loss(0.5) - loss(0.9);
-        let first = (loss(0.5) - loss(0.8)) / extent + 1.0 / 4.0;
-        let second = (loss(0.6) - loss(0.9)) / extent + 3.5 / 4.0;
+        let lost = |loss: f64| (loss + NONE).ln();
+        let time = |seconds: f64| (1.0 + seconds).ln();
+        let extent = [lost(0.5) - lost(0.01), time(5.0) - time(1.0)];
+        let first = (lost(0.5) - lost(0.1)) / extent[0] + (time(2.0) - time(1.0)) / extent[1];
+        let second = (lost(0.3) - lost(0.01)) / extent[0] + (time(5.0) - time(1.5)) / extent[1];
         assert!((distance[1] - first).abs() < 1e-12);
         assert!((distance[2] - second).abs() < 1e-12);
+    }
+
+    #[test]
+    fn thinning_keeps_the_ends_and_what_spans_most() {
+        // Much slower for next to nothing; three close together; a wide step.
+        let points = [
+            (0.9, 1.0),
+            (0.5, 2.0),
+            (0.49, 2.1),
+            (0.3, 2.2),
+            (0.01, 4.0),
+            (1e-6, 8.0),
+            (1e-7, 20.0),
+        ];
+        let scores = points.map(|(loss, seconds)| score(loss, seconds));
+        let check = |most: usize, expect: &[usize]| assert_eq!(thin(&scores, most), expect);
+        check(9, &[0, 1, 2, 3, 4, 5, 6]);
+        check(6, &[0, 1, 3, 4, 5, 6]);
+        check(4, &[0, 3, 4, 6]);
+        check(1, &[0, 6]);
+        assert!(thin(&[], 3).is_empty());
     }
 }

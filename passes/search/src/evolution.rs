@@ -184,7 +184,7 @@ fn breed(state: &State) -> Vec<Genome> {
             if attempt >= ATTEMPTS {
                 child = variation::random(&mut rng, state.sizes());
             } else if attempt > 0 || !unchanged {
-                variation::mutate(&mut rng, state.sizes(), settings.mutation, &mut child);
+                variation::mutate(&mut rng, state.steps(), settings.mutation, &mut child);
             }
             if state.score(&child).is_none() && met.insert(child.clone()) {
                 children.push(child);

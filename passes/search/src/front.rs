@@ -16,13 +16,13 @@ use crate::planner::Cost;
 use crate::sensitivity::Sensitivities;
 use crate::settings::Settings;
 use crate::share::Share;
-use crate::state::Generation;
+use crate::state::{Generation, version};
 
 mod check;
 mod pick;
 
 /// Version that [`Front::from_json`] accepts.
-pub const FRONT_VERSION: u32 = 1;
+pub const FRONT_VERSION: u32 = 2;
 
 /// The result of a search; a JSON file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct Front {
     pub activations: Vec<Activation>,
     /// One replacement at a time; None where nothing was measured.
     pub sensitivities: Option<Sensitivities>,
-    /// By ascending seconds and accuracy.
+    /// By ascending seconds and descending loss; then those that were trained.
     pub points: Vec<Point>,
     /// What to compare with.
     pub baselines: Vec<Baseline>,
@@ -166,6 +166,9 @@ pub struct Point {
     pub genome: Genome,
     /// Of the images for confirmation.
     pub accuracy: Share,
+    /// Estimated share of images that the exact network gets right and this one does not, 0 to 1, of the
+    /// same images; None for a point that was trained, which need not be near the exact network.
+    pub loss: Option<f64>,
     /// Accuracy on the images of the search, 0 to 1: higher, for it was selected by.
     pub searched: f64,
     /// Predicted.
@@ -201,6 +204,8 @@ pub struct Baseline {
     pub genome: Option<Genome>,
     /// Of the images for confirmation.
     pub accuracy: Share,
+    /// As [`Point::loss`].
+    pub loss: f64,
     /// Predicted; None where no parameter set serves it.
     pub cost: Option<Cost>,
 }
@@ -215,6 +220,7 @@ impl Front {
             file: "front.json",
             what,
         };
+        version(bytes, FRONT_VERSION).map_err(|what| refuse(format!("{what}; search again")))?;
         let front: Self = serde_json::from_slice(bytes).map_err(|e| refuse(e.to_string()))?;
         front.check().map_err(refuse)?;
         Ok(front)

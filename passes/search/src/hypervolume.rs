@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dominance::{Limits, front};
 use crate::objective::Score;
 
 /// The worst point that counts: the corner of the area.
@@ -20,9 +19,10 @@ pub struct Reference {
 pub fn hypervolume(scores: &[Option<Score>], reference: &Reference) -> f64 {
     let mut area = 0.0;
     let mut floor = reference.accuracy;
-    for i in front(scores, &Limits::default()) {
-        let Some(score) = &scores[i] else { continue };
-        // By ascending seconds and accuracy: every point adds a strip above those before it.
+    let mut order: Vec<&Score> = scores.iter().flatten().collect();
+    order.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    for score in order {
+        // By ascending seconds: every point adds the strip by which it is above those before it.
         let width = (reference.seconds - score.seconds.max(0.0)).max(0.0);
         area += (score.accuracy - floor).max(0.0) * width;
         floor = floor.max(score.accuracy);
@@ -51,6 +51,7 @@ mod tests {
                 scores.push(Some(Score {
                     accuracy,
                     seconds: x,
+                    loss: 1.0 - accuracy,
                     divergence: 0.0,
                     bootstraps: 0,
                 }));
@@ -85,6 +86,7 @@ mod tests {
         let best = Score {
             accuracy: 1.0,
             seconds: 0.0,
+            loss: 0.0,
             divergence: 0.0,
             bootstraps: 0,
         };

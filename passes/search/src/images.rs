@@ -4,6 +4,7 @@ use hecc_batch::{Batch, Network};
 use hecc_ir::nn::Graph;
 
 use crate::error::SearchError;
+use crate::loss::{TEMPERATURE, loss};
 use crate::share::Share;
 
 /// Nats that one image adds at most: what is broken on a few images is not worse than what is broken
@@ -15,7 +16,9 @@ pub(crate) const MAX_NATS: f64 = 20.0;
 pub struct Images {
     images: Batch,
     classes: Vec<usize>,
-    /// Logarithms of the teacher's probabilities, `[image][class]`.
+    /// Whether the teacher's class is the right one.
+    right: Vec<bool>,
+    /// Logarithms of the teacher's probabilities at [`TEMPERATURE`], `[image][class]`.
     teacher: Vec<f64>,
     outputs: usize,
 }
@@ -58,10 +61,11 @@ impl Images {
                 }
             }
         }
+        let said: Vec<usize> = (0..images.n)
+            .map(|i| class(&logits.channels_first(i)))
+            .collect();
         let classes = match labels {
-            None => (0..images.n)
-                .map(|i| class(&logits.channels_first(i)))
-                .collect(),
+            None => said.clone(),
             Some(labels) if labels.len() != images.n => {
                 return refuse(format!("{} labels for {} images", labels.len(), images.n));
             }
@@ -77,6 +81,7 @@ impl Images {
             },
         };
         Ok(Self {
+            right: said.iter().zip(&classes).map(|(a, b)| a == b).collect(),
             images,
             classes,
             teacher,
@@ -87,6 +92,19 @@ impl Images {
     /// How many.
     pub fn count(&self) -> usize {
         self.images.n
+    }
+
+    /// The first `count` of them, at least one; all where there are fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.clamp(1, self.count());
+        Self {
+            images: self.images.slice(0..count),
+            classes: self.classes[..count].to_vec(),
+            right: self.right[..count].to_vec(),
+            teacher: self.teacher[..count * self.outputs].to_vec(),
+            outputs: self.outputs,
+        }
     }
 
     /// Checks that they are `network`'s.
@@ -112,13 +130,18 @@ impl Images {
             let teacher = &self.teacher[image * self.outputs..][..self.outputs];
             let logits = logits.channels_first(k);
             tally.images += 1;
-            match log_softmax(&logits) {
+            let correct = match log_softmax(&logits) {
                 Some(student) => {
-                    tally.correct += usize::from(class(&logits) == self.classes[image]);
                     tally.nats += divergence(teacher, &student).min(MAX_NATS);
+                    class(&logits) == self.classes[image]
                 }
-                None => tally.nats += MAX_NATS,
-            }
+                None => {
+                    tally.nats += MAX_NATS;
+                    false
+                }
+            };
+            tally.correct += usize::from(correct);
+            tally.lost += usize::from(self.right[image] && !correct);
         }
     }
 }
@@ -128,6 +151,8 @@ impl Images {
 pub(crate) struct Tally {
     pub(crate) images: usize,
     pub(crate) correct: usize,
+    /// Those that the teacher gets right, and the network not.
+    pub(crate) lost: usize,
     pub(crate) nats: f64,
 }
 
@@ -139,6 +164,11 @@ impl Tally {
 
     pub(crate) fn divergence(&self) -> f64 {
         self.nats / self.images.max(1) as f64
+    }
+
+    /// By [`loss`].
+    pub(crate) fn loss(&self) -> f64 {
+        loss(self.lost, self.images, self.divergence())
     }
 
     pub(crate) fn share(&self) -> Share {
@@ -155,13 +185,16 @@ pub(crate) fn class(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, better)
 }
 
-/// Logarithms of the probabilities; None unless all logits are finite.
+/// Logarithms of the probabilities at [`TEMPERATURE`]; None unless all logits are finite.
 pub(crate) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
     if logits.iter().any(|l| !l.is_finite()) {
         return None;
     }
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shifted = || logits.iter().map(|l| f64::from(*l) - f64::from(largest));
+    let shifted = || {
+        let logits = logits.iter();
+        logits.map(|l| (f64::from(*l) - f64::from(largest)) / TEMPERATURE)
+    };
     let sum = shifted().map(f64::exp).sum::<f64>().ln();
     Some(shifted().map(|l| l - sum).collect())
 }

@@ -19,6 +19,8 @@ mod sensitivity;
 
 mod share;
 
+mod loss;
+
 mod images;
 mod network_objective;
 
@@ -32,7 +34,7 @@ mod front;
 
 pub use ablation::{Ablation, Course};
 pub use confirm::{Confirmed, confirm};
-pub use dominance::{Limits, front};
+pub use dominance::{Limits, front, thin};
 pub use error::SearchError;
 pub use evolution::search;
 pub use front::{
@@ -40,11 +42,11 @@ pub use front::{
 };
 pub use hypervolume::{Reference, hypervolume};
 pub use images::Images;
-pub use network_objective::{NetworkObjective, Screen};
+pub use network_objective::{NetworkObjective, Screen, Verdict};
 pub use objective::{Genome, Judgement, Objective, Restricted, Score, check_genome};
 pub use oracle_planner::OraclePlanner;
 pub use planner::{Cost, CountBootstraps, Planner};
-pub use sensitivity::{Sensitivities, seeds};
+pub use sensitivity::{Sensitivities, seeds, worthwhile};
 pub use settings::{Budget, Settings, Stop};
 pub use share::Share;
 pub use state::{Generation, Record, STATE_VERSION, State};

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use crate::error::SearchError;
 use crate::images::{Images, Tally};
 use crate::objective::{Genome, Judgement, Objective, Score, check_genome};
-use crate::planner::Planner;
+use crate::planner::{Cost, Planner};
 use crate::share::Share;
 
 /// Images computed between two looks at the flag that interrupts.
@@ -30,6 +30,38 @@ pub struct Screen {
     /// A genome that has lost more accuracy than this on them, against the exact network on the same
     /// images, keeps the score of the first stage. 0 to 1.
     pub hopeless: f64,
+}
+
+/// What images say about a genome, whatever it costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Counted.
+    pub accuracy: Share,
+    /// As [`Score::loss`].
+    pub loss: f64,
+    /// As [`Score::divergence`].
+    pub divergence: f64,
+}
+
+impl Verdict {
+    fn new(tally: &Tally) -> Self {
+        Self {
+            accuracy: tally.share(),
+            loss: tally.loss(),
+            divergence: tally.divergence(),
+        }
+    }
+
+    /// As a score, with what it costs.
+    pub fn score(&self, cost: &Cost) -> Score {
+        Score {
+            accuracy: self.accuracy.value(),
+            loss: self.loss,
+            divergence: self.divergence,
+            seconds: cost.seconds,
+            bootstraps: cost.bootstraps,
+        }
+    }
 }
 
 /// Accuracy and seconds of a network's genomes.
@@ -146,12 +178,12 @@ impl<P: Planner> NetworkObjective<P> {
         self.judge_graph(self.images.count()).share()
     }
 
-    /// How many of all images every genome classifies as it should, whether it can be run or not.
+    /// What all images say about every genome, whether it can be run or not.
     ///
     /// # Errors
     /// [`SearchError::Genome`], [`SearchError::Interrupted`].
-    pub fn shares(&self, genomes: &[Genome]) -> Result<Vec<Share>, SearchError> {
-        Ok(self.on_all(genomes)?.iter().map(Tally::share).collect())
+    pub fn verdicts(&self, genomes: &[Genome]) -> Result<Vec<Verdict>, SearchError> {
+        Ok(self.on_all(genomes)?.iter().map(Verdict::new).collect())
     }
 
     /// Every genome on all images.
@@ -238,13 +270,8 @@ impl<P: Planner> Objective for NetworkObjective<P> {
             let hopeful: Vec<usize> = runs.iter().copied().filter(hopeful).collect();
             self.run(genomes, &hopeful, first..self.images.count(), &mut tallies)?;
         }
-        let score = |(cost, tally): (&Option<crate::Cost>, &Tally)| {
-            cost.map(|cost| Score {
-                accuracy: tally.accuracy(),
-                divergence: tally.divergence(),
-                seconds: cost.seconds,
-                bootstraps: cost.bootstraps,
-            })
+        let score = |(cost, tally): (&Option<Cost>, &Tally)| {
+            cost.map(|cost| Verdict::new(tally).score(&cost))
         };
         Ok(costs.iter().zip(&tallies).map(score).collect())
     }

@@ -12,10 +12,14 @@ pub type Genome = Vec<u8>;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
-    /// Share of the images classified as their label says, 0 to 1.
+    /// Share of the images classified as their label says, 0 to 1: what limits are about, and what is
+    /// shown.
     pub accuracy: f64,
+    /// Estimated share of images that the exact network gets right and this one does not, 0 to 1; lower
+    /// is better. What is searched for: counted accuracies are too coarse to order good genomes.
+    pub loss: f64,
     /// Mean divergence from the exact network's output distribution, in nats, not negative; lower is
-    /// better. Decides between equal accuracies.
+    /// better. Decides between equal losses.
     pub divergence: f64,
     /// Predicted seconds of an evaluation on ciphertexts.
     pub seconds: f64,

@@ -87,6 +87,27 @@ impl Sensitivities {
     }
 }
 
+/// For [`crate::State::stepping`]: the alternatives of every activation that no other one of it beats in
+/// the divergence it adds and in `prices`, seconds alike; of equals the first.
+pub fn worthwhile(sensitivities: &Sensitivities, prices: &[Vec<f64>]) -> Vec<Vec<u8>> {
+    let row = |(errors, prices): (Vec<f64>, &Vec<f64>)| {
+        let worth: Vec<(f64, f64)> = errors.into_iter().zip(prices.iter().copied()).collect();
+        let beaten = |k: usize| {
+            let (error, price) = worth[k];
+            let beats = |(other, &(e, p)): (usize, &(f64, f64))| {
+                e <= error && p <= price && ((e, p) != (error, price) || other < k)
+            };
+            worth.iter().enumerate().any(beats)
+        };
+        (0..worth.len())
+            .filter(|&k| !beaten(k))
+            .map(|k| k as u8)
+            .collect()
+    };
+    let rows = sensitivities.errors().into_iter().zip(prices);
+    rows.map(row).collect()
+}
+
 /// Seconds that a nat may cost at the cheap and at the exact end of the sweep.
 const PRICES: [f64; 2] = [1e-3, 1e7];
 
@@ -175,6 +196,20 @@ pub(crate) fn sweep(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_beaten_in_both_is_not_worthwhile() {
+        let known = |row: &[f64]| row.iter().map(|&e| Some(e)).collect::<Vec<_>>();
+        let sensitivities = Sensitivities {
+            base: vec![4, 1],
+            accuracy: 1.0,
+            loss: Vec::new(),
+            divergence: vec![known(&[9.0, 3.0, 4.0, 0.5, 0.5]), vec![None, Some(0.0)]],
+        };
+        let prices = [vec![1.0, 2.0, 2.0, 7.0, 7.0], vec![1.0, 0.5]];
+        let expect = [vec![0, 1, 3], vec![1]];
+        assert_eq!(worthwhile(&sensitivities, &prices), expect);
+    }
 
     #[test]
     fn a_way_takes_most_error_away_first() {

@@ -11,7 +11,7 @@ use crate::objective::{Genome, Score, check_genome, check_sizes};
 use crate::settings::Settings;
 
 /// Version that [`State::from_json`] accepts.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 /// Most genomes of a state that is read.
 const MAX_RECORDS: usize = 1_000_000;
 /// Most activations of a state that is read.
@@ -57,6 +57,7 @@ pub struct State {
     binding: String,
     settings: Settings,
     sizes: Vec<usize>,
+    steps: Vec<Vec<u8>>,
     seeds: Vec<Genome>,
     archive: Vec<Record>,
     population: Vec<Genome>,
@@ -83,10 +84,12 @@ impl State {
         seeds
             .iter()
             .try_for_each(|seed| check_genome(seed, &sizes))?;
+        let all = |&size: &usize| (0..size).map(|k| k as u8).collect();
         Ok(Self {
             version: STATE_VERSION,
             binding: binding.to_string(),
             settings,
+            steps: sizes.iter().map(all).collect(),
             sizes,
             seeds,
             archive: Vec::new(),
@@ -95,6 +98,36 @@ impl State {
             reference: settings.reference,
             known: BTreeMap::new(),
         })
+    }
+
+    /// The same with mutations between `steps[i]` of the alternatives of activation i only, ascending:
+    /// those that may be worth it, see [`crate::worthwhile`]. Others enter by seeds and at random.
+    ///
+    /// # Errors
+    /// [`SearchError::Genome`] for a list that does not fit.
+    pub fn stepping(mut self, steps: Vec<Vec<u8>>) -> Result<Self, SearchError> {
+        self.steps = steps;
+        match self.check_steps() {
+            Ok(()) => Ok(self),
+            Err(what) => Err(SearchError::Genome {
+                genome: format!("{:?}", self.steps),
+                what,
+            }),
+        }
+    }
+
+    fn check_steps(&self) -> Result<(), String> {
+        let sound = |(steps, &size): (&Vec<u8>, &usize)| {
+            let within = steps.last().is_some_and(|&last| usize::from(last) < size);
+            within && steps.is_sorted_by(|a, b| a < b)
+        };
+        let fits = self.steps.len() == self.sizes.len();
+        match fits && self.steps.iter().zip(&self.sizes).all(sound) {
+            true => Ok(()),
+            false => {
+                Err("steps: expected some alternatives of every activation, ascending".to_string())
+            }
+        }
     }
 
     /// Reads what [`State::to_json`] wrote.
@@ -106,6 +139,8 @@ impl State {
             file: "state.json",
             what,
         };
+        version(bytes, STATE_VERSION)
+            .map_err(|what| refuse(format!("{what}; begin a new search")))?;
         let mut state: Self = serde_json::from_slice(bytes).map_err(|e| refuse(e.to_string()))?;
         state
             .check()
@@ -118,12 +153,6 @@ impl State {
 
     fn check(&self) -> Result<(), String> {
         let text = |e: SearchError| e.to_string();
-        if self.version != STATE_VERSION {
-            return Err(format!(
-                "version {}, expected {STATE_VERSION}",
-                self.version
-            ));
-        }
         if self.sizes.len() > MAX_GENES {
             return Err(format!(
                 "{} activations, at most {MAX_GENES}",
@@ -141,6 +170,7 @@ impl State {
         }
         self.settings.check().map_err(text)?;
         check_sizes(&self.sizes).map_err(text)?;
+        self.check_steps()?;
         let records = self.archive.iter().map(|r| &r.genome);
         for genome in self.seeds.iter().chain(&self.population).chain(records) {
             check_genome(genome, &self.sizes).map_err(text)?;
@@ -148,6 +178,7 @@ impl State {
         for record in &self.archive {
             let Some(score) = &record.score else { continue };
             let sound = (0.0..=1.0).contains(&score.accuracy)
+                && (0.0..=1.0).contains(&score.loss)
                 && score.divergence.is_finite()
                 && score.seconds.is_finite()
                 && score.seconds >= 0.0;
@@ -221,6 +252,11 @@ impl State {
         &self.sizes
     }
 
+    /// The alternatives that mutations step between, for every activation.
+    pub fn steps(&self) -> &[Vec<u8>] {
+        &self.steps
+    }
+
     /// Genomes given for the first generation.
     pub fn seeds(&self) -> &[Genome] {
         &self.seeds
@@ -253,7 +289,7 @@ impl State {
             .map(|&place| self.archive[place].score)
     }
 
-    /// The front of all genomes within the limits, by ascending seconds and accuracy.
+    /// The front of all genomes within the limits, by ascending seconds and descending loss.
     pub fn front(&self) -> Vec<(&Genome, Score)> {
         let scores: Vec<_> = self.archive.iter().map(|r| r.score).collect();
         let record = |i: usize| {
@@ -301,5 +337,21 @@ impl State {
         self.population = population;
         self.history.push(generation);
         generation
+    }
+}
+
+/// Checks the version of a file before the rest is read, which another version may well not have.
+///
+/// # Errors
+/// Both versions.
+pub(crate) fn version(json: &[u8], expected: u32) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let got: Versioned = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    match got.version == expected {
+        true => Ok(()),
+        false => Err(format!("version {}, expected {expected}", got.version)),
     }
 }

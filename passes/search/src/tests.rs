@@ -48,6 +48,7 @@ impl Knapsack {
         // Some genomes cannot be run.
         (work % 23 != 22).then(|| Score {
             accuracy: ((1.0 - loss).clamp(0.0, 1.0) * 200.0).round() / 200.0,
+            loss: loss.clamp(0.0, 1.0),
             divergence: loss,
             seconds: Self::seconds(work),
             bootstraps: work / 4,
@@ -175,7 +176,7 @@ fn approaches_the_known_front() {
     assert!(
         front
             .windows(2)
-            .all(|w| w[0].1.seconds < w[1].1.seconds && w[0].1.accuracy < w[1].1.accuracy)
+            .all(|w| w[0].1.seconds < w[1].1.seconds && w[0].1.loss > w[1].1.loss)
     );
 }
 
@@ -320,7 +321,8 @@ fn a_state_out_of_bounds_is_refused() {
         assert!(message.contains(expect), "{message}");
     };
     assert_eq!(State::from_json(good.as_bytes()).unwrap(), state);
-    check("\"version\":1", "\"version\":2", "version 2, expected 1");
+    check("\"version\":2", "\"version\":1", "version 1, expected 2");
+    check("\"steps\":[[0", "\"steps\":[[3", "steps: expected");
     check("\"sizes\":[3", "\"sizes\":[2", "gene 0 is 2");
     check(
         "\"sizes\":[3",

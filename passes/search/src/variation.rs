@@ -66,55 +66,73 @@ pub(crate) fn crossover(rng: &mut ChaCha8Rng, a: &[u8], b: &[u8]) -> Genome {
         .collect()
 }
 
-/// Changes `genome` by one of three moves.
-pub(crate) fn mutate(rng: &mut ChaCha8Rng, sizes: &[usize], rate: f64, genome: &mut [u8]) {
+/// Changes `genome` by one of three moves, among the alternatives `steps` of every gene, ascending and at
+/// least one.
+pub(crate) fn mutate(rng: &mut ChaCha8Rng, steps: &[Vec<u8>], rate: f64, genome: &mut [u8]) {
     let move_ = rng.random::<f64>();
     if move_ < 0.7 {
-        points(rng, sizes, rate, genome);
+        points(rng, steps, rate, genome);
     } else if move_ < 0.85 {
-        exchange(rng, sizes, genome);
+        exchange(rng, steps, genome);
     } else {
-        stretch(rng, sizes, genome);
+        stretch(rng, steps, genome);
     }
 }
 
 /// Every gene with probability `rate`, and one in any case: down with probability 0.5, up with 0.3
 /// [AB24], by one or two alternatives; else to any.
-fn points(rng: &mut ChaCha8Rng, sizes: &[usize], rate: f64, genome: &mut [u8]) {
+fn points(rng: &mut ChaCha8Rng, steps: &[Vec<u8>], rate: f64, genome: &mut [u8]) {
     let certain = below(rng, genome.len());
-    for (place, (gene, &size)) in genome.iter_mut().zip(sizes).enumerate() {
+    for (place, (gene, steps)) in genome.iter_mut().zip(steps).enumerate() {
         if place != certain && rng.random::<f64>() >= rate {
             continue;
         }
-        let step = rng.random_range(1..=2u8);
+        let by = rng.random_range(1..=2u8);
         let direction = rng.random::<f64>();
         *gene = if direction < 0.5 {
-            gene.saturating_sub(step)
+            down(steps, *gene, by)
         } else if direction < 0.8 {
-            gene.saturating_add(step).min((size - 1) as u8)
+            up(steps, *gene, by)
         } else {
-            below(rng, size) as u8
+            steps[below(rng, steps.len())]
         };
     }
 }
 
 /// One activation dearer, another cheaper: the precision goes where it is worth more.
-fn exchange(rng: &mut ChaCha8Rng, sizes: &[usize], genome: &mut [u8]) {
-    let (up, down) = (below(rng, genome.len()), below(rng, genome.len()));
-    let step = rng.random_range(1..=3u8);
-    genome[down] = genome[down].saturating_sub(step);
-    genome[up] = genome[up].saturating_add(step).min((sizes[up] - 1) as u8);
+fn exchange(rng: &mut ChaCha8Rng, steps: &[Vec<u8>], genome: &mut [u8]) {
+    let (dearer, cheaper) = (below(rng, genome.len()), below(rng, genome.len()));
+    let by = rng.random_range(1..=3u8);
+    genome[cheaper] = down(&steps[cheaper], genome[cheaper], by);
+    genome[dearer] = up(&steps[dearer], genome[dearer], by);
 }
 
 /// Two to four neighbours get the same alternative, mostly one of the cheaper half: a bootstrap
 /// between them may go.
-fn stretch(rng: &mut ChaCha8Rng, sizes: &[usize], genome: &mut [u8]) {
+fn stretch(rng: &mut ChaCha8Rng, steps: &[Vec<u8>], genome: &mut [u8]) {
     let start = below(rng, genome.len());
     let length = rng.random_range(2..=4usize);
     let cheaper = rng.random::<f64>() < 0.7;
     let share = rng.random::<f64>() * if cheaper { 0.5 } else { 1.0 };
-    for (gene, &size) in genome.iter_mut().zip(sizes).skip(start).take(length) {
-        *gene = ((share * size as f64) as usize).min(size - 1) as u8;
+    for (gene, steps) in genome.iter_mut().zip(steps).skip(start).take(length) {
+        *gene = steps[((share * steps.len() as f64) as usize).min(steps.len() - 1)];
+    }
+}
+
+/// `by` steps below `gene`, as far as there are any; it need not be a step itself.
+fn down(steps: &[u8], gene: u8, by: u8) -> u8 {
+    match steps.partition_point(|&step| step < gene) {
+        0 => gene,
+        smaller => steps[smaller.saturating_sub(by.into())],
+    }
+}
+
+/// `by` steps above `gene`, likewise.
+fn up(steps: &[u8], gene: u8, by: u8) -> u8 {
+    let larger = steps.partition_point(|&step| step <= gene);
+    match larger == steps.len() {
+        true => gene,
+        false => steps[(larger + usize::from(by) - 1).min(steps.len() - 1)],
     }
 }
 
@@ -152,9 +170,10 @@ mod tests {
     fn every_move_stays_within_the_alternatives_and_reaches_them() {
         let mut rng = rng();
         let mut genome = vec![0u8; SIZES.len()];
+        let steps: Vec<Vec<u8>> = SIZES.map(|s| (0..=(s - 1) as u8).collect()).into();
         let mut met = [[false; 256]; SIZES.len()];
         for _ in 0..20_000 {
-            mutate(&mut rng, &SIZES, 0.3, &mut genome);
+            mutate(&mut rng, &steps, 0.3, &mut genome);
             crate::objective::check_genome(&genome, &SIZES).unwrap();
             for (met, &gene) in met.iter_mut().zip(&genome) {
                 met[usize::from(gene)] = true;
@@ -166,5 +185,29 @@ mod tests {
         let uniform = uniform(&SIZES[..4]);
         assert_eq!(uniform.len(), 12);
         assert_eq!(uniform[3], [0, 1, 3, 3]);
+    }
+
+    #[test]
+    fn steps_lead_past_what_is_not_worth_trying() {
+        let steps = [0, 1, 13, 19];
+        let check = |gene: u8, by: u8, below: u8, above: u8| {
+            assert_eq!(
+                (down(&steps, gene, by), up(&steps, gene, by)),
+                (below, above)
+            );
+        };
+        check(0, 1, 0, 1);
+        check(1, 1, 0, 13);
+        check(5, 1, 1, 13);
+        check(5, 2, 0, 19);
+        check(13, 3, 0, 19);
+        check(19, 1, 13, 19);
+        check(25, 1, 19, 25);
+        let mut rng = rng();
+        let mut genome = vec![13u8; 6];
+        for _ in 0..500 {
+            mutate(&mut rng, &vec![steps.to_vec(); 6], 0.3, &mut genome);
+            assert!(genome.iter().all(|gene| steps.contains(gene)));
+        }
     }
 }

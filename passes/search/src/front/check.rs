@@ -116,6 +116,7 @@ impl Front {
             let of = |what: &str| format!("point {place}: {what}");
             genome(&p.genome).map_err(|e| of(&e))?;
             share(&of("accuracy"), &p.accuracy)?;
+            loss(&of("loss"), p.loss.unwrap_or(0.0))?;
             finite(&of("searched"), &[p.searched])?;
             cost(&of("cost"), &p.cost)?;
             file_name(&of("plan"), &p.plan)?;
@@ -133,6 +134,7 @@ impl Front {
                 .map_or(Ok(()), |g| genome(g))
                 .map_err(|e| of(&e))?;
             share(&of("accuracy"), &b.accuracy)?;
+            loss(&of("loss"), b.loss)?;
             b.cost.as_ref().map_or(Ok(()), |c| cost(&of("cost"), c))?;
         }
         Ok(())
@@ -177,6 +179,12 @@ fn finite(name: &str, numbers: &[f64]) -> Result<(), String> {
 fn share(name: &str, share: &Share) -> Result<(), String> {
     ensure(share.images > 0 && share.correct <= share.images, || {
         format!("{name}: {} of {} images", share.correct, share.images)
+    })
+}
+
+fn loss(name: &str, loss: f64) -> Result<(), String> {
+    ensure((0.0..=1.0).contains(&loss), || {
+        format!("{name}: {loss}, expected 0 to 1")
     })
 }
 

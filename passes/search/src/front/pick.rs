@@ -8,6 +8,9 @@ impl Front {
     /// (0 to 1) is given, of the fastest point of at least that accuracy, and within `max_latency` if
     /// that is given too. Of equals the one that is better in the other respect.
     ///
+    /// Among the points of the search the most accurate is the one of the least estimated loss: counted
+    /// accuracies may differ by chance. What was trained is compared with that one by accuracy.
+    ///
     /// # Errors
     /// [`SearchError::Pick`] says how near the front comes.
     pub fn pick(
@@ -26,20 +29,34 @@ impl Front {
         }
         let fast = |p: &&Point| max_latency.is_none_or(|most| p.cost.seconds <= most);
         let good = |p: &&Point| min_accuracy.is_none_or(|least| p.accuracy.value() >= least);
-        let order = |a: &&(usize, &Point), b: &&(usize, &Point)| {
-            let ((accuracy, seconds), (other, other_seconds)) = (worth(a.1), worth(b.1));
-            let (accurate, faster) = (
-                other.total_cmp(&accuracy),
-                seconds.total_cmp(&other_seconds),
-            );
-            match min_accuracy {
-                Some(_) => faster.then(accurate),
-                None => accurate.then(faster),
-            }
-        };
         let points: Vec<(usize, &Point)> = self.points.iter().enumerate().collect();
         let fits = |(_, p): &&(usize, &Point)| fast(p) && good(p);
-        if let Some((place, _)) = points.iter().filter(fits).min_by(order) {
+        let inside = || points.iter().filter(fits);
+        let descending = |a: f64, b: f64| b.total_cmp(&a);
+        let found = match min_accuracy {
+            Some(_) => inside().min_by(|(_, p), (_, q)| {
+                let ((accuracy, seconds), (other, other_seconds)) = (worth(p), worth(q));
+                let faster = seconds.total_cmp(&other_seconds);
+                faster.then(descending(accuracy, other))
+            }),
+            None => {
+                let loss = |p: &Point| p.loss.unwrap_or(f64::INFINITY);
+                let searched = inside().filter(|(_, p)| p.loss.is_some()).min_by(|p, q| {
+                    let nearer = loss(p.1).total_cmp(&loss(q.1));
+                    nearer.then(worth(p.1).1.total_cmp(&worth(q.1).1))
+                });
+                let trained = inside().filter(|(_, p)| p.loss.is_none());
+                searched
+                    .into_iter()
+                    .chain(trained)
+                    .min_by(|(_, p), (_, q)| {
+                        let ((accuracy, seconds), (other, other_seconds)) = (worth(p), worth(q));
+                        let better = descending(accuracy, other);
+                        better.then(seconds.total_cmp(&other_seconds))
+                    })
+            }
+        };
+        if let Some((place, _)) = found {
             return Ok(*place);
         }
         let by = |f: fn(&Point) -> f64| {

@@ -1,13 +1,14 @@
 use super::*;
 use crate::dominance::Limits;
 
-fn point(accuracy: usize, seconds: f64, genome: &[u8]) -> Point {
+fn point(accuracy: usize, loss: f64, seconds: f64, genome: &[u8]) -> Point {
     Point {
         genome: genome.to_vec(),
         accuracy: Share {
             correct: accuracy,
             images: 1000,
         },
+        loss: Some(loss),
         searched: 0.9,
         cost: Cost {
             seconds,
@@ -81,9 +82,9 @@ fn front() -> Front {
             divergence: vec![vec![None, Some(0.0)]],
         }),
         points: vec![
-            point(700, 2.0, &[0]),
-            point(900, 4.0, &[1]),
-            point(900, 5.0, &[1]),
+            point(700, 0.3, 2.0, &[0]),
+            point(900, 0.02, 4.0, &[1]),
+            point(899, 0.01, 5.0, &[1]),
         ],
         baselines: vec![Baseline {
             name: "quadratic everywhere".into(),
@@ -92,6 +93,7 @@ fn front() -> Front {
                 correct: 900,
                 images: 1000,
             },
+            loss: 0.02,
             cost: None,
         }],
         ablation: None,
@@ -128,7 +130,7 @@ fn what_is_out_of_bounds_is_refused() {
         assert!(message.contains(expect), "{message}");
         assert!(edited.to_json().is_err());
     };
-    check(|f| f.version = 9, "version 9, expected 1");
+    check(|f| f.version = 9, "version 9, expected 2");
     check(|f| f.model = "../m.onnx".into(), "without a folder");
     check(|f| f.model_hash.push('0'), "64 hexadecimal");
     check(|f| f.points[1].plan = "..".into(), "point 1: plan: '..'");
@@ -139,6 +141,8 @@ fn what_is_out_of_bounds_is_refused() {
     check(|f| f.points[0].genome = vec![], "0 genes");
     check(|f| f.points[0].accuracy.correct = 1001, "1001 of 1000");
     check(|f| f.points[0].cost.seconds = -1.0, "point 0: cost");
+    check(|f| f.points[1].loss = Some(2.0), "point 1: loss: 2");
+    check(|f| f.baselines[0].loss = -0.5, "loss: -0.5");
     check(|f| f.exact.images = 0, "917 of 0");
     check(
         |f| f.baselines[0].genome = Some(vec![7]),
@@ -184,33 +188,53 @@ fn what_is_out_of_bounds_is_refused() {
             .contains("finite")
     );
     assert!(Front::from_json(b"{}").is_err());
+    let message = Front::from_json(b"{\"version\":1}")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("version 1, expected 2; search again"),
+        "{message}"
+    );
 }
 
 #[test]
 fn picks_what_is_wanted_or_says_how_near_it_comes() {
-    let front = front();
-    let check = |seconds, accuracy, expect: Result<usize, &str>| {
+    let mut front = front();
+    let check = |front: &Front, seconds, accuracy, expect: Result<usize, &str>| {
         let got = front.pick(seconds, accuracy).map_err(|e| e.to_string());
         match expect {
             Ok(place) => assert_eq!(got, Ok(place)),
             Err(text) => assert!(got.clone().is_err_and(|e| e.contains(text)), "{got:?}"),
         }
     };
-    check(Some(3.0), None, Ok(0));
-    check(Some(9.0), None, Ok(1));
-    check(None, Some(0.5), Ok(0));
-    check(None, Some(0.9), Ok(1));
-    check(Some(4.0), Some(0.8), Ok(1));
+    check(&front, Some(3.0), None, Ok(0));
+    check(&front, Some(9.0), None, Ok(2));
+    check(&front, None, Some(0.5), Ok(0));
+    check(&front, None, Some(0.9), Ok(1));
+    check(&front, Some(4.0), Some(0.8), Ok(1));
     check(
+        &front,
         Some(1.0),
         None,
         Err("no point is within 1 s; the fastest is 2.00 s at 70.00 %"),
     );
     check(
+        &front,
         None,
         Some(0.95),
         Err("no point has 95.00 %; the most accurate is 4.00 s at 90.00 %"),
     );
-    check(Some(3.0), Some(0.8), Err("no point has 80.00 % within 3 s"));
-    check(None, None, Err("nothing to pick by"));
+    check(
+        &front,
+        Some(3.0),
+        Some(0.8),
+        Err("no point has 80.00 % within 3 s"),
+    );
+    check(&front, None, None, Err("nothing to pick by"));
+    // What was trained is better only by its accuracy.
+    front.points[1].loss = None;
+    front.points[1].accuracy.correct = 898;
+    check(&front, Some(9.0), None, Ok(2));
+    front.points[1].accuracy.correct = 900;
+    check(&front, Some(9.0), None, Ok(1));
 }

@@ -122,17 +122,21 @@ fn scores_are_those_of_the_edited_graph() {
         })
         .collect();
     let judged = Images::new(&graph, batch(&images), Some(&labels)).unwrap();
-    let objective = NetworkObjective::new(&graph, &candidates, Sum, judged, None).unwrap();
+    let objective = NetworkObjective::new(&graph, &candidates, Sum, judged.clone(), None).unwrap();
     let scores = objective.evaluate(&all_genomes()).unwrap();
-    let shares = objective.shares(&all_genomes()).unwrap();
-    for ((genome, score), share) in all_genomes().iter().zip(scores).zip(shares) {
+    let verdicts = objective.verdicts(&all_genomes()).unwrap();
+    for ((genome, score), verdict) in all_genomes().iter().zip(scores).zip(verdicts) {
         let chosen = |(ops, &gene): (&Vec<Op>, &u8)| ops[usize::from(gene)].clone();
         let ops: Vec<Op> = candidates.iter().zip(genome).map(chosen).collect();
         let edited = apply(&graph, &ops);
-        let (mut correct, mut nats) = (0, 0.0);
+        let (mut correct, mut lost, mut nats) = (0, 0, 0.0);
         for (image, &label) in images.iter().zip(&labels) {
-            let teacher = log_softmax(&logits(&graph, image)).unwrap();
+            let exact = logits(&graph, image);
+            let teacher = log_softmax(&exact).unwrap();
             let student = logits(&edited, image);
+            let finite = student.iter().all(|l| l.is_finite());
+            let right = finite && class(&student) == label;
+            lost += usize::from(class(&exact) == label && !right);
             match log_softmax(&student) {
                 Some(log) => {
                     correct += usize::from(class(&student) == label);
@@ -141,20 +145,20 @@ fn scores_are_those_of_the_edited_graph() {
                 None => nats += MAX_NATS,
             }
         }
-        assert_eq!(
-            share,
-            Share {
-                correct,
-                images: 150
-            },
-            "{genome:?}"
-        );
+        let share = Share {
+            correct,
+            images: 150,
+        };
+        assert_eq!(verdict.accuracy, share, "{genome:?}");
+        let expect = crate::loss::loss(lost, 150, nats / 150.0);
+        assert!((verdict.loss - expect).abs() < 1e-5, "{genome:?}");
         if genome[0] + genome[1] == 5 {
             assert_eq!(score, None);
             continue;
         }
         let score = score.unwrap();
         assert_eq!(score.accuracy, correct as f64 / 150.0, "{genome:?}");
+        assert_eq!(score.loss, verdict.loss, "{genome:?}");
         assert!((score.divergence - nats / 150.0).abs() < 1e-5, "{genome:?}");
         assert_eq!(score.seconds, f64::from(genome[0] + genome[1]));
     }
@@ -163,7 +167,17 @@ fn scores_are_those_of_the_edited_graph() {
     assert_eq!((broken.accuracy, broken.divergence), (0.0, MAX_NATS));
     assert_eq!(
         objective.exact_share(),
-        objective.shares(&[vec![3, 2]]).unwrap()[0]
+        objective.verdicts(&[vec![3, 2]]).unwrap()[0].accuracy
+    );
+    let few = objective.on(judged.first(40)).unwrap();
+    let fewer = Images::new(&graph, batch(&images[..40]), Some(&labels[..40])).unwrap();
+    assert_eq!(
+        few.verdicts(&all_genomes()).unwrap(),
+        objective
+            .on(fewer)
+            .unwrap()
+            .verdicts(&all_genomes())
+            .unwrap()
     );
     let alone: Vec<_> = all_genomes()
         .iter()
@@ -221,16 +235,16 @@ fn a_front_is_confirmed_on_other_images() {
     let all = confirm(&other, &state, 12, &Limits::default()).unwrap();
     let scores = other.evaluate(&all_genomes()).unwrap();
     let expect = crate::front(&scores, &Limits::default());
-    let worth = |i: &usize| scores[*i].map(|s| (s.seconds, s.accuracy));
+    let worth = |i: &usize| scores[*i].map(|s| (s.seconds, s.accuracy, s.loss));
     let got: Vec<_> = all
         .iter()
-        .map(|c| Some((c.cost.seconds, c.accuracy.value())))
+        .map(|c| Some((c.cost.seconds, c.verdict.accuracy.value(), c.verdict.loss)))
         .collect();
     assert_eq!(got, expect.iter().map(worth).collect::<Vec<_>>());
     for confirmed in &all {
         let score = state.score(&confirmed.genome).unwrap().unwrap();
         assert_eq!(
-            (confirmed.searched, confirmed.accuracy.images),
+            (confirmed.searched, confirmed.verdict.accuracy.images),
             (score.accuracy, 190)
         );
     }
