@@ -1,17 +1,18 @@
 //! The state of a run in a file, so that a resumed run gives the same bits as one that never stopped.
 //!
-//! Magic, version, length of a JSON header, the header, f32 blocks (little-endian), FNV-1a of all of it.
+//! Magic, version, length of a JSON header, the header, f32 blocks (little-endian), BLAKE3 of all of it.
 //! The header says how long each block is; the blocks must fill the file exactly.
 
 use std::io::{Read, Write};
 use std::path::Path;
 
+use blake3::Hash;
 use serde::{Deserialize, Serialize};
 
 use crate::{History, Recipe, TrainError};
 
 const MAGIC: &[u8; 8] = b"HECCPAT\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Largest file.
 const LIMIT: u64 = 1 << 32;
 /// Largest header: a history of many epochs.
@@ -21,8 +22,8 @@ const HEADER_LIMIT: usize = 1 << 26;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Header {
-    /// Network, operators and data that the run depends on.
-    pub identity: u64,
+    /// BLAKE3, hexadecimal, of the network, operators and data that the run depends on.
+    pub identity: String,
     pub recipe: Recipe,
     /// Epochs finished.
     pub epoch: usize,
@@ -57,22 +58,21 @@ impl Checkpoint {
         for value in self.blocks.iter().flatten().flatten() {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
-        let sum = fnv(&bytes);
-        bytes.extend_from_slice(&sum.to_le_bytes());
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = Path::new(&part);
-        let write = || {
-            let mut file = std::fs::File::create(part)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            std::fs::rename(part, path)
-        };
-        write().map_err(|e| {
-            // What is left of the attempt is of no use; the error says why it failed.
-            let _ = std::fs::remove_file(part);
-            failed(e)
-        })
+        let sum = blake3::hash(&bytes);
+        bytes.extend_from_slice(sum.as_bytes());
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".hecc-").suffix(".part");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        // A temporary that does not get the name is removed.
+        let mut file = builder
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(failed)?;
+        file.write_all(&bytes).map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(path).map_err(|e| failed(e.error))?;
+        Ok(())
     }
 
     /// Reads a file; None where there is none.
@@ -91,19 +91,13 @@ impl Checkpoint {
             .read_to_end(&mut bytes)
             .map_err(failed)?;
         let broken = |what: &str| failure(path, format!("{what}; remove it to start anew"));
-        let Some((body, sum)) = bytes.split_last_chunk::<8>() else {
-            return Err(broken("is too short"));
-        };
-        let Some((magic, body_rest)) = body.split_first_chunk::<8>() else {
+        let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
             return Err(broken("is too short"));
         };
         if magic != MAGIC {
             return Err(broken("is no checkpoint"));
         }
-        if fnv(body) != u64::from_le_bytes(*sum) {
-            return Err(broken("is damaged"));
-        }
-        let Some((version, rest)) = body_rest.split_first_chunk::<4>() else {
+        let Some((version, rest)) = rest.split_first_chunk::<4>() else {
             return Err(broken("is too short"));
         };
         let version = u32::from_le_bytes(*version);
@@ -111,6 +105,13 @@ impl Checkpoint {
             return Err(broken(&format!(
                 "has version {version}, expected {VERSION}"
             )));
+        }
+        let Some((rest, sum)) = rest.split_last_chunk::<{ blake3::OUT_LEN }>() else {
+            return Err(broken("is too short"));
+        };
+        let body = &bytes[..bytes.len() - sum.len()];
+        if blake3::hash(body) != Hash::from_bytes(*sum) {
+            return Err(broken("is damaged"));
         }
         let Some((length, rest)) = rest.split_first_chunk::<4>() else {
             return Err(broken("is too short"));
@@ -151,13 +152,6 @@ pub(crate) fn failure(path: &Path, what: String) -> TrainError {
     }
 }
 
-/// FNV-1a: stable between builds, which the standard hasher does not promise.
-pub(crate) fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| {
-        (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +159,7 @@ mod tests {
     fn sample() -> Checkpoint {
         Checkpoint {
             header: Header {
-                identity: u64::MAX - 1,
+                identity: "0f".repeat(32),
                 recipe: Recipe::default(),
                 epoch: 2,
                 step: 3,
@@ -216,11 +210,11 @@ mod tests {
             assert!(message.contains(expect), "{message}");
         };
         let sealed = |mut bytes: Vec<u8>| {
-            let sum = fnv(&bytes);
-            bytes.extend_from_slice(&sum.to_le_bytes());
+            let sum = blake3::hash(&bytes);
+            bytes.extend_from_slice(sum.as_bytes());
             bytes
         };
-        let body = &good[..good.len() - 8];
+        let body = &good[..good.len() - blake3::OUT_LEN];
         check(Vec::new(), "too short");
         check(vec![7; 100], "no checkpoint");
         for cut in 16..good.len() {
@@ -230,9 +224,12 @@ mod tests {
         let mut flipped = good.clone();
         flipped[40] ^= 1;
         check(flipped, "damaged");
-        let mut newer = body.to_vec();
-        newer[8] = 9;
-        check(sealed(newer), "has version 9, expected 1");
+        for version in [1, 9] {
+            let mut other = good.clone();
+            other[8] = version;
+            let expect = format!("has version {version}, expected 2; remove it");
+            check(other, &expect);
+        }
         let mut long = body.to_vec();
         long[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
         check(sealed(long), "header larger than itself");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hecc_ir::nn::{Graph, Op, Shape};
 
-use crate::checkpoint::{Checkpoint, Header, failure, fnv};
+use crate::checkpoint::{Checkpoint, Header, failure};
 use crate::data::Data;
 use crate::history::{Epoch, History};
 use crate::loss::loss;
@@ -117,7 +117,7 @@ struct Run<'a> {
     recipe: &'a Recipe,
     checkpoint: Option<&'a Path>,
     shape: Shape,
-    identity: u64,
+    identity: String,
     network: Network,
     optimiser: Optimiser,
     epoch: usize,
@@ -344,7 +344,7 @@ impl<'a> Run<'a> {
             self.best.clone(),
         ];
         let header = Header {
-            identity: self.identity,
+            identity: self.identity.clone(),
             recipe: self.recipe.clone(),
             epoch: self.epoch,
             step: self.step,
@@ -416,7 +416,7 @@ impl Sums {
 }
 
 /// What a state may only be used with.
-fn identity(task: &Task<'_>, data: &Data<'_>) -> u64 {
+fn identity(task: &Task<'_>, data: &Data<'_>) -> String {
     let mut text = format!("{}\n{}\n", task.network.dump(), task.teacher.dump());
     for op in task.ops {
         text.push_str(&format!("{op:?}\n"));
@@ -424,5 +424,5 @@ fn identity(task: &Task<'_>, data: &Data<'_>) -> u64 {
     for part in [data.labels, data.training, data.held_out] {
         text.push_str(&format!("{part:?}\n"));
     }
-    fnv(text.as_bytes())
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
