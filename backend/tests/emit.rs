@@ -3,7 +3,7 @@
 use hecc_backend::{BackendError, emit};
 use hecc_ir::costs::CostTable;
 use hecc_ir::layout::Layout;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::params::{Chain, Parameters};
 use hecc_ir::plan::{Plan, Preprocess, RotationKey};
 use hecc_ir::program::{LinearMap, Node, Op, Program};
@@ -43,11 +43,13 @@ fn program(parameters: &Parameters, nodes: &[(Op, usize)]) -> Program {
                     weight: (0..12).map(|i| 0.1 * i as f32).collect(),
                     bias: vec![0.5; 4],
                     out_channels: 4,
-                    kernel: [1, 3],
-                    stride: [1, 1],
-                    pads: [0, 1, 0, 1],
-                    dilation: [1, 1],
-                    groups: 4,
+                    window: Window {
+                        kernel: [1, 3],
+                        stride: [1, 1],
+                        pads: [0, 1, 0, 1],
+                        dilation: [1, 1],
+                        groups: 4,
+                    },
                 }],
                 gain: program.nodes[*x].unit / UNIT,
                 bias_gain: 1.0 / UNIT,

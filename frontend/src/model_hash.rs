@@ -8,7 +8,7 @@
 //! their norm, and the logarithm of that norm, so that each counts the same whatever its size.
 
 use hecc_ir::function::{Approximation, Function};
-use hecc_ir::nn::{Graph, Linear, Op};
+use hecc_ir::nn::{Graph, Linear, Op, Window};
 use std::fmt::Write as _;
 
 /// Hexadecimal digits of the structure's part.
@@ -74,6 +74,19 @@ pub fn same_model(a: &str, b: &str) -> bool {
     }
 }
 
+fn windows(window: &Window, output_padding: Option<&[usize; 2]>) -> String {
+    let Window {
+        kernel,
+        stride,
+        pads,
+        dilation,
+        groups,
+    } = window;
+    let extra = output_padding.map(|extra| format!(" {extra:?}"));
+    let extra = extra.unwrap_or_default();
+    format!("{kernel:?} {stride:?} {pads:?}{extra} {dilation:?} {groups}")
+}
+
 /// An operator without its weights.
 fn structure(op: &Op) -> String {
     match op {
@@ -84,25 +97,12 @@ fn structure(op: &Op) -> String {
         Op::Linear(linear) => {
             let name = linear.name();
             match linear {
-                Linear::Conv {
-                    kernel,
-                    stride,
-                    pads,
-                    dilation,
-                    groups,
-                    ..
-                } => format!("{name} {kernel:?} {stride:?} {pads:?} {dilation:?} {groups}"),
+                Linear::Conv { window, .. } => format!("{name} {}", windows(window, None)),
                 Linear::ConvTranspose {
-                    kernel,
-                    stride,
-                    pads,
+                    window,
                     output_padding,
-                    dilation,
-                    groups,
                     ..
-                } => format!(
-                    "{name} {kernel:?} {stride:?} {pads:?} {output_padding:?} {dilation:?} {groups}"
-                ),
+                } => format!("{name} {}", windows(window, Some(output_padding))),
                 Linear::AveragePool { kernel, stride } => format!("{name} {kernel:?} {stride:?}"),
                 Linear::Slice { start, step, .. } => format!("{name} {start:?} {step:?}"),
                 Linear::Pad { before, after } => format!("{name} {before:?} {after:?}"),
@@ -233,11 +233,7 @@ mod tests {
             weight,
             bias: vec![0.1, 0.2],
             out_channels: 2,
-            kernel: [3; 2],
-            stride: [1; 2],
-            pads: [1; 4],
-            dilation: [1; 2],
-            groups: 1,
+            window: Window::same(3, 1),
         };
         let shape = Shape::new(2, 6, 6);
         let y = graph.push(Op::Linear(conv), "conv1", shape, &[ValueId::new(0)]);

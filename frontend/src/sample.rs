@@ -4,7 +4,7 @@ use crate::histogram::Histogram;
 use crate::model_hash::model_hash;
 use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION, ValueRange};
 use hecc_ir::function::Function;
-use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
+use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId, Window};
 use hecc_ir::nn_eval::{evaluate_observed, exact};
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_passes::choose_parameters::Constraints;
@@ -44,11 +44,7 @@ impl Builder {
             weight: self.floats(out * input * 9, 0.3),
             bias: self.floats(out, 0.2),
             out_channels: out,
-            kernel: [3; 2],
-            stride: [stride; 2],
-            pads: [1; 4],
-            dilation: [1; 2],
-            groups: 1,
+            window: Window::same(3, stride),
         };
         self.linear(x, conv)
     }

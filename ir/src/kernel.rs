@@ -3,7 +3,7 @@
 
 use std::ops::{Add, Mul};
 
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 
 /// Output channels computed together: one load of the image serves all.
 const BLOCK: usize = 4;
@@ -120,11 +120,14 @@ fn dot<T: Real>(weights: &[f32], x: &[T]) -> T {
 fn conv_transpose<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T> {
     let Linear::ConvTranspose {
         weight,
-        kernel,
-        stride,
-        pads,
-        dilation,
-        groups,
+        window:
+            Window {
+                kernel,
+                stride,
+                pads,
+                dilation,
+                groups,
+            },
         ..
     } = linear
     else {
@@ -208,11 +211,14 @@ fn conv<T: Real, const LANES: usize>(
 ) -> Vec<T> {
     let Linear::Conv {
         weight,
-        kernel,
-        stride,
-        pads,
-        dilation,
-        groups,
+        window:
+            Window {
+                kernel,
+                stride,
+                pads,
+                dilation,
+                groups,
+            },
         ..
     } = linear
     else {
@@ -330,12 +336,14 @@ mod tests {
             weight: vec![1.0; 18],
             bias: vec![0.0, 100.0],
             out_channels: 2,
-            kernel: [3; 2],
-            stride: [1; 2],
-            pads: [0; 4],
+            window: Window {
+                kernel: [3; 2],
+                stride: [1; 2],
+                pads: [0; 4],
+                dilation: [1; 2],
+                groups: 1,
+            },
             output_padding: [0; 2],
-            dilation: [1; 2],
-            groups: 1,
         };
         let (input, output) = (Shape::new(1, 3, 3), Shape::new(2, 5, 5));
         assert_eq!(linear.output_shape(input), Ok(output));

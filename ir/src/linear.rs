@@ -304,14 +304,14 @@ impl LinearMap {
         if let Linear::Conv {
             weight,
             out_channels,
-            kernel,
-            groups,
+            window,
             ..
         } = &mut conv
         {
-            let (taps, in_group) = (kernel[0] * kernel[1], scale.len() / *groups);
+            let groups = window.groups;
+            let (taps, in_group) = (window.taps(), scale.len() / groups);
             for (row, weights) in weight.chunks_mut(in_group * taps).enumerate() {
-                let first = row / (*out_channels / *groups) * in_group;
+                let first = row / (*out_channels / groups) * in_group;
                 for (weights, factor) in weights.chunks_mut(taps).zip(&scale[first..]) {
                     weights.iter_mut().for_each(|w| *w *= factor);
                 }
@@ -328,10 +328,10 @@ impl LinearMap {
         input: &Layout,
         output: &Layout,
     ) -> Result<Option<Taps<'a>>, LinearError> {
-        let Some(conv @ Linear::Conv { stride, .. }) = conv else {
+        let Some(conv @ Linear::Conv { window, .. }) = conv else {
             return Ok(None);
         };
-        if !placement.tap_offsets_are_constant(*stride) {
+        if !placement.tap_offsets_are_constant(window.stride) {
             return Ok(None);
         }
         self.visits_are_bounded(conv, input.shape, output)?;

@@ -44,6 +44,39 @@ impl std::fmt::Display for Shape {
 /// A value of the graph, printed `v12`.
 pub type ValueId = NodeIndex<u32>;
 
+/// Where a convolution meets its operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// `[kh, kw]`.
+    pub kernel: [usize; 2],
+    /// `[sy, sx]`.
+    pub stride: [usize; 2],
+    /// `[top, left, bottom, right]`.
+    pub pads: [usize; 4],
+    /// `[dy, dx]`.
+    pub dilation: [usize; 2],
+    /// Groups; divides both channel counts.
+    pub groups: usize,
+}
+
+impl Window {
+    /// Taps of the kernel.
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Of one group, without dilation, padded so that `size` gives `size / stride` where `kernel` is odd.
+    pub fn same(kernel: usize, stride: usize) -> Self {
+        Self {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            pads: [kernel / 2; 4],
+            dilation: [1; 2],
+            groups: 1,
+        }
+    }
+}
+
 /// A linear operator with its constants: one input, one output, affine in its input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Linear {
@@ -55,16 +88,8 @@ pub enum Linear {
         bias: Vec<f32>,
         /// Output channels.
         out_channels: usize,
-        /// `[kh, kw]`.
-        kernel: [usize; 2],
-        /// `[sy, sx]`.
-        stride: [usize; 2],
-        /// `[top, left, bottom, right]`.
-        pads: [usize; 4],
-        /// `[dy, dx]`.
-        dilation: [usize; 2],
-        /// Groups; divides both channel counts.
-        groups: usize,
+        /// Where it meets its operand.
+        window: Window,
     },
     /// Transposed convolution: every input element adds `weight` times itself to a window of the output.
     ConvTranspose {
@@ -74,18 +99,10 @@ pub enum Linear {
         bias: Vec<f32>,
         /// Output channels.
         out_channels: usize,
-        /// `[kh, kw]`.
-        kernel: [usize; 2],
-        /// `[sy, sx]`.
-        stride: [usize; 2],
-        /// `[top, left, bottom, right]`, cut from the full output.
-        pads: [usize; 4],
+        /// That of the convolution it transposes: the pads are cut from the full output.
+        window: Window,
         /// Rows and columns added at the bottom and the right.
         output_padding: [usize; 2],
-        /// `[dy, dx]`.
-        dilation: [usize; 2],
-        /// Groups; divides both channel counts.
-        groups: usize,
     },
     /// `y = W x + b` on the flattened input; the output is `[rows, 1, 1]`.
     Gemm {

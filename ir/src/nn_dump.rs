@@ -82,35 +82,15 @@ pub fn attributes(linear: &Linear) -> String {
         }
     };
     match linear {
-        Linear::Conv {
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
-            ..
-        } => {
-            put("kernel", kernel, 0);
-            put("stride", stride, 1);
-            put("pads", pads, 0);
-            put("dilation", dilation, 1);
-            put("groups", &[*groups], 1);
-        }
-        Linear::ConvTranspose {
-            kernel,
-            stride,
-            pads,
-            output_padding,
-            dilation,
-            groups,
-            ..
-        } => {
-            put("kernel", kernel, 0);
-            put("stride", stride, 1);
-            put("pads", pads, 0);
-            put("output_padding", output_padding, 0);
-            put("dilation", dilation, 1);
-            put("groups", &[*groups], 1);
+        Linear::Conv { window, .. } | Linear::ConvTranspose { window, .. } => {
+            put("kernel", &window.kernel, 0);
+            put("stride", &window.stride, 1);
+            put("pads", &window.pads, 0);
+            if let Linear::ConvTranspose { output_padding, .. } = linear {
+                put("output_padding", output_padding, 0);
+            }
+            put("dilation", &window.dilation, 1);
+            put("groups", &[window.groups], 1);
         }
         Linear::Gemm { .. } | Linear::Affine { .. } | Linear::Elementwise { .. } => (),
         Linear::AveragePool { kernel, stride } => {

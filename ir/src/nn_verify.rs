@@ -12,7 +12,7 @@
 
 use petgraph::Direction;
 
-use crate::nn::{Graph, Linear, Op, Shape, ValueId};
+use crate::nn::{Graph, Linear, Op, Shape, ValueId, Window};
 
 /// Largest dimension, kernel, stride or padding.
 pub const MAX_DIM: usize = 1 << 16;
@@ -96,21 +96,16 @@ impl Linear {
                 weight,
                 bias,
                 out_channels,
-                kernel,
-                stride,
-                pads,
-                dilation,
-                groups,
+                window,
             } => {
                 let out = dim("output channels", *out_channels)?;
-                let groups = divisor(*groups, input.c, out)?;
-                let taps = dim("kernel", kernel[0])? * dim("kernel", kernel[1])?;
+                let (groups, taps) = parts(window, input.c, out)?;
                 length("weight", weight, &[out, input.c / groups, taps])?;
                 length("bias", bias, &[out])?;
                 let axis = |size: usize, i: usize| -> Result<(usize, usize), String> {
-                    let padded = size + at_most("pad", pads[i])? + at_most("pad", pads[i + 2])?;
-                    let reach = dim("dilation", dilation[i])? * (kernel[i] - 1) + 1;
-                    Ok((padded, windows(padded, reach, stride[i])?))
+                    let padded = size + pads(window, i)?;
+                    let reach = reach(window, i)?;
+                    Ok((padded, windows(padded, reach, window.stride[i])?))
                 };
                 let ((rows, h), (columns, w)) = (axis(input.h, 0)?, axis(input.w, 1)?);
                 // At most 2^16 channels, 2^18 rows and columns.
@@ -126,24 +121,18 @@ impl Linear {
                 weight,
                 bias,
                 out_channels,
-                kernel,
-                stride,
-                pads,
+                window,
                 output_padding,
-                dilation,
-                groups,
             } => {
                 let out = dim("output channels", *out_channels)?;
-                let groups = divisor(*groups, input.c, out)?;
-                let taps = dim("kernel", kernel[0])? * dim("kernel", kernel[1])?;
+                let (groups, taps) = parts(window, input.c, out)?;
                 length("weight", weight, &[input.c, out / groups, taps])?;
                 length("bias", bias, &[out])?;
                 let axis = |size: usize, i: usize| -> Result<usize, String> {
-                    let (stride, dilation) =
-                        (dim("stride", stride[i])?, dim("dilation", dilation[i])?);
-                    let full = (size - 1) * stride + dilation * (kernel[i] - 1) + 1;
+                    let stride = dim("stride", window.stride[i])?;
+                    let full = (size - 1) * stride + reach(window, i)?;
                     let extra = at_most("output padding", output_padding[i])?;
-                    let cut = at_most("pad", pads[i])? + at_most("pad", pads[i + 2])?;
+                    let cut = pads(window, i)?;
                     (full + extra)
                         .checked_sub(cut)
                         .filter(|&size| size > 0)
@@ -352,6 +341,23 @@ fn divisor(groups: usize, input: usize, output: usize) -> Result<usize, String> 
         ));
     }
     Ok(groups)
+}
+
+/// Groups, and taps of the kernel.
+fn parts(window: &Window, inputs: usize, outputs: usize) -> Result<(usize, usize), String> {
+    let groups = divisor(window.groups, inputs, outputs)?;
+    let taps = dim("kernel", window.kernel[0])? * dim("kernel", window.kernel[1])?;
+    Ok((groups, taps))
+}
+
+/// Elements from the first tap to the last along an axis, of a kernel that [`parts`] accepts.
+fn reach(window: &Window, axis: usize) -> Result<usize, String> {
+    Ok(dim("dilation", window.dilation[axis])? * (window.kernel[axis] - 1) + 1)
+}
+
+/// Both pads of an axis.
+fn pads(window: &Window, axis: usize) -> Result<usize, String> {
+    Ok(at_most("pad", window.pads[axis])? + at_most("pad", window.pads[axis + 2])?)
 }
 
 fn bounded(shape: Shape) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! From protobuf messages to a plan.
 
 use crate::layout::Layout;
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 use crate::params::{Bootstrap, Parameters};
 use crate::plan::{KeyCertificate, KeyManifest, Plan, Prediction, Preprocess, RotationKey};
 use crate::plan_function::read_function;
@@ -254,11 +254,13 @@ fn read_stage(stage: &wire::Stage, constants: &mut &[u8]) -> Result<Linear, Stri
                 weight: first,
                 bias: second,
                 out_channels,
-                kernel: [ky, kx],
-                stride: [sy, sx],
-                pads: [top, left, bottom, right],
-                dilation: [dy, dx],
-                groups,
+                window: Window {
+                    kernel: [ky, kx],
+                    stride: [sy, sx],
+                    pads: [top, left, bottom, right],
+                    dilation: [dy, dx],
+                    groups,
+                },
             }
         }
         1 => {
@@ -325,12 +327,14 @@ fn read_stage(stage: &wire::Stage, constants: &mut &[u8]) -> Result<Linear, Stri
                 weight: first,
                 bias: second,
                 out_channels,
-                kernel: [ky, kx],
-                stride: [sy, sx],
-                pads: [top, left, bottom, right],
+                window: Window {
+                    kernel: [ky, kx],
+                    stride: [sy, sx],
+                    pads: [top, left, bottom, right],
+                    dilation: [dy, dx],
+                    groups,
+                },
                 output_padding: [py, px],
-                dilation: [dy, dx],
-                groups,
             }
         }
         8 => {

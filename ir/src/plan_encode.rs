@@ -1,6 +1,6 @@
 //! From a plan to its protobuf messages.
 
-use crate::nn::Linear;
+use crate::nn::{Linear, Window};
 use crate::params::Bootstrap;
 use crate::plan::Plan;
 use crate::plan_function::write_function;
@@ -122,29 +122,27 @@ fn write_node(node: &Node) -> wire::Node {
     }
 }
 
+fn write_window(out_channels: usize, window: &Window, output_padding: &[usize]) -> Vec<usize> {
+    [
+        &[out_channels],
+        &window.kernel[..],
+        &window.stride,
+        &window.pads,
+        output_padding,
+        &window.dilation,
+        &[window.groups],
+    ]
+    .concat()
+}
+
 fn write_map(map: &LinearMap) -> wire::Map {
     let stage = |stage: &Linear| {
         let (op, integers) = match stage {
             Linear::Conv {
                 out_channels,
-                kernel,
-                stride,
-                pads,
-                dilation,
-                groups,
+                window,
                 ..
-            } => (
-                0,
-                [
-                    &[*out_channels],
-                    &kernel[..],
-                    stride,
-                    pads,
-                    dilation,
-                    &[*groups],
-                ]
-                .concat(),
-            ),
+            } => (0, write_window(*out_channels, window, &[])),
             Linear::Gemm { rows, .. } => (1, vec![*rows]),
             Linear::AveragePool { kernel, stride } => (2, [*kernel, *stride].concat()),
             Linear::Affine { .. } => (3, Vec::new()),
@@ -153,26 +151,10 @@ fn write_map(map: &LinearMap) -> wire::Map {
             Linear::Reshape { shape } => (6, shape.axes().to_vec()),
             Linear::ConvTranspose {
                 out_channels,
-                kernel,
-                stride,
-                pads,
+                window,
                 output_padding,
-                dilation,
-                groups,
                 ..
-            } => (
-                7,
-                [
-                    &[*out_channels],
-                    &kernel[..],
-                    stride,
-                    pads,
-                    output_padding,
-                    dilation,
-                    &[*groups],
-                ]
-                .concat(),
-            ),
+            } => (7, write_window(*out_channels, window, output_padding)),
             Linear::Elementwise { .. } => (8, Vec::new()),
             Linear::Gather { shape, .. } => (9, shape.axes().to_vec()),
         };

@@ -1,6 +1,6 @@
 //! Sparse matrices by rows, and every nn operator as one.
 
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 
 /// A sparse matrix, row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,10 +107,10 @@ impl Sparse {
 /// Most entries `linear` can have, zeros included; also bounds the work of visiting them.
 pub fn entry_bound(linear: &Linear, input: Shape, output: Shape) -> usize {
     let per_output = match linear {
-        Linear::Conv { kernel, groups, .. } => input.c / groups * kernel[0] * kernel[1],
-        Linear::ConvTranspose { kernel, groups, .. } => {
+        Linear::Conv { window, .. } => input.c / window.groups * window.taps(),
+        Linear::ConvTranspose { window, .. } => {
             // Walked from either side: every element against every weight of its group.
-            let taps = kernel[0] * kernel[1];
+            let (groups, taps) = (window.groups, window.taps());
             let from_output = (input.c / groups * taps).saturating_mul(output.elements());
             let from_input = (output.c / groups * taps).saturating_mul(input.elements());
             return from_output.max(from_input);
@@ -149,11 +149,14 @@ pub fn for_each_entry(
     match linear {
         Linear::Conv {
             weight,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
+            window:
+                Window {
+                    kernel,
+                    stride,
+                    pads,
+                    dilation,
+                    groups,
+                },
             ..
         } => {
             let per_group = input.c / groups;
@@ -185,11 +188,14 @@ pub fn for_each_entry(
         }
         Linear::ConvTranspose {
             weight,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
+            window:
+                Window {
+                    kernel,
+                    stride,
+                    pads,
+                    dilation,
+                    groups,
+                },
             ..
         } => {
             let (in_group, out_group) = (input.c / groups, output.c / groups);

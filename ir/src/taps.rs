@@ -1,6 +1,6 @@
 //! A convolution weight by weight.
 
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 
 /// One nonzero weight of a convolution, and where it meets the image.
 pub struct Tap {
@@ -43,11 +43,14 @@ impl<'a> Taps<'a> {
     pub fn new(conv: &'a Linear, input: Shape, output: Shape) -> Option<Self> {
         let Linear::Conv {
             weight,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
+            window:
+                Window {
+                    kernel,
+                    stride,
+                    pads,
+                    dilation,
+                    groups,
+                },
             ..
         } = conv
         else {

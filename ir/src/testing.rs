@@ -1,6 +1,6 @@
 //! Inputs for tests: a generator and samples of every linear operator.
 
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 
 mod levelled;
 mod residual;
@@ -42,11 +42,10 @@ pub fn conv(
         weight: random.floats(channels[1] * (channels[0] / groups) * kernel * kernel),
         bias: random.floats(channels[1]),
         out_channels: channels[1],
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        pads: [kernel / 2; 4],
-        dilation: [1; 2],
-        groups,
+        window: Window {
+            groups,
+            ..Window::same(kernel, stride)
+        },
     }
 }
 
@@ -56,22 +55,26 @@ pub fn linear_samples(random: &mut Random) -> Vec<(Linear, Shape)> {
         weight: random.floats(6 * 2 * 2 * 3),
         bias: random.floats(6),
         out_channels: 6,
-        kernel: [2, 3],
-        stride: [2, 3],
-        pads: [1, 0, 2, 4],
-        dilation: [3, 2],
-        groups: 2,
+        window: Window {
+            kernel: [2, 3],
+            stride: [2, 3],
+            pads: [1, 0, 2, 4],
+            dilation: [3, 2],
+            groups: 2,
+        },
     };
     let mut transposed = |channels: [usize; 2], groups: usize, pads| Linear::ConvTranspose {
         weight: random.floats(channels[0] * channels[1] / groups * 6),
         bias: random.floats(channels[1]),
         out_channels: channels[1],
-        kernel: [2, 3],
-        stride: [2, 3],
-        pads,
+        window: Window {
+            kernel: [2, 3],
+            stride: [2, 3],
+            pads,
+            dilation: [3, 1],
+            groups,
+        },
         output_padding: [1, 0],
-        dilation: [3, 1],
-        groups,
     };
     let transposed = [
         transposed([3, 5], 1, [0; 4]),

@@ -5,7 +5,7 @@ mod selection;
 
 pub use selection::picks;
 
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 
 /// The operator without its constant part.
 pub fn without_bias(op: &Linear) -> Linear {
@@ -148,11 +148,11 @@ pub fn compose(first: &Linear, second: &Linear, shapes: Shapes) -> Option<Linear
             | Linear::Gather { .. }
             | Linear::Reshape { .. } => None,
         },
-        Linear::Conv { pads, .. } => match first {
+        Linear::Conv { window, .. } => match first {
             Linear::Affine { scale, shift } => {
                 // Padding with zeros happens after the affine: a shift survives only where nothing is padded.
                 let shifted = shift.iter().any(|&b| b != 0.0);
-                let survives = !shifted || *pads == [0; 4];
+                let survives = !shifted || window.pads == [0; 4];
                 survives.then(|| conv_after(scale, shift, second, middle))?
             }
             Linear::Pad { before, after } => padded_conv(*before, *after, second, input),
@@ -232,8 +232,7 @@ pub fn widened(first: &Linear, second: &Linear) -> Option<Linear> {
             weight,
             bias,
             out_channels,
-            groups: 1,
-            ..
+            window: Window { groups: 1, .. },
         } => (weight, bias, out_channels),
         Linear::Gemm { weight, bias, rows } => (weight, bias, rows),
         Linear::Conv { .. }
@@ -288,28 +287,22 @@ fn padded_conv(
     input: Shape,
 ) -> Option<Linear> {
     let mut conv = conv.clone();
-    let Linear::Conv {
-        weight,
-        kernel,
-        pads,
-        groups,
-        ..
-    } = &mut conv
-    else {
+    let Linear::Conv { weight, window, .. } = &mut conv else {
         return None;
     };
     if before[0] != 0 || after[0] != 0 {
-        if *groups != 1 {
+        if window.groups != 1 {
             return None;
         }
-        let taps = kernel[0] * kernel[1];
+        let taps = window.taps();
         let row = (before[0] + input.c + after[0]) * taps;
         let kept = before[0] * taps..(before[0] + input.c) * taps;
         let rows = weight.chunks(row);
         *weight = rows.flat_map(|r| r[kept.clone()].to_vec()).collect();
     }
     let more = [before[1], before[2], after[1], after[2]];
-    pads.iter_mut().zip(more).for_each(|(pad, m)| *pad += m);
+    let pads = window.pads.iter_mut().zip(more);
+    pads.for_each(|(pad, m)| *pad += m);
     Some(conv)
 }
 
@@ -337,13 +330,12 @@ fn affine_after(first: &Linear, scale: &[f32], shift: &[f32], middle: Shape) -> 
             weight,
             bias,
             out_channels,
-            kernel,
-            groups,
+            window,
             ..
         } => {
-            let (taps, outs) = (kernel[0] * kernel[1], *out_channels / *groups);
+            let (taps, outs) = (window.taps(), *out_channels / window.groups);
             let inputs = weight.len() / (outs * taps).max(1);
-            let per_group = inputs / *groups;
+            let per_group = inputs / window.groups;
             for (i, row) in weight.chunks_mut((outs * taps).max(1)).enumerate() {
                 let scales = &scale[i / per_group.max(1) * outs..];
                 for (taps, s) in row.chunks_mut(taps.max(1)).zip(scales) {
@@ -381,17 +373,15 @@ fn conv_after(scale: &[f32], shift: &[f32], conv: &Linear, middle: Shape) -> Opt
         weight,
         bias,
         out_channels,
-        kernel,
-        groups,
-        ..
+        window,
     } = &mut op
     else {
         return None;
     };
     let (taps, per_group, outs) = (
-        kernel[0] * kernel[1],
-        middle.c / *groups,
-        *out_channels / *groups,
+        window.taps(),
+        middle.c / window.groups,
+        *out_channels / window.groups,
     );
     for (o, b) in bias.iter_mut().enumerate() {
         for i in 0..per_group {
@@ -448,9 +438,9 @@ fn slice_after(
                 source: source?,
             })
         }
-        Linear::Conv {
-            groups: 1, kernel, ..
-        } if (shape.h, shape.w) == (shapes.middle.h, shapes.middle.w) => {
+        Linear::Conv { window, .. }
+            if window.groups == 1 && (shape.h, shape.w) == (shapes.middle.h, shapes.middle.w) =>
+        {
             let mut op = first.clone();
             if let Linear::Conv {
                 weight,
@@ -459,7 +449,7 @@ fn slice_after(
                 ..
             } = &mut op
             {
-                let row = shapes.input.c * kernel[0] * kernel[1];
+                let row = shapes.input.c * window.taps();
                 let kept = || (0..shape.c).map(|c| start[0] + c * step[0]);
                 *weight = kept()
                     .flat_map(|c| weight[c * row..][..row].to_vec())

@@ -1,7 +1,7 @@
 //! The geometry of a chain of linear operators as a word list: all that relations, strides and cuts look
 //! at. Chains with equal lists have equal maps between equal layouts, whatever their weights.
 
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 
 /// Every attribute, and of the weights which output channels are all zero.
 pub fn encode<'a>(stages: impl IntoIterator<Item = &'a Linear>, input: Shape) -> Vec<u32> {
@@ -25,38 +25,41 @@ impl Words {
         self.all(shape.axes());
     }
 
+    fn window(&mut self, window: &Window) {
+        let Window {
+            kernel,
+            stride,
+            pads,
+            dilation,
+            groups,
+        } = window;
+        self.all([kernel, stride, dilation].into_iter().flatten().copied());
+        self.all(*pads);
+        self.all([*groups]);
+    }
+
     fn stage(&mut self, stage: &Linear) {
         match stage {
             Linear::Conv {
                 weight,
                 bias: _,
                 out_channels,
-                kernel,
-                stride,
-                pads,
-                dilation,
-                groups,
+                window,
             } => {
-                self.all([0, *out_channels, *groups]);
-                self.all([kernel, stride, dilation].into_iter().flatten().copied());
-                self.all(*pads);
+                self.all([0, *out_channels]);
+                self.window(window);
                 self.zeros(weight, *out_channels);
             }
             Linear::ConvTranspose {
                 weight: _,
                 bias: _,
                 out_channels,
-                kernel,
-                stride,
-                pads,
+                window,
                 output_padding,
-                dilation,
-                groups,
             } => {
-                self.all([1, *out_channels, *groups]);
-                let pairs = [kernel, stride, output_padding, dilation];
-                self.all(pairs.into_iter().flatten().copied());
-                self.all(*pads);
+                self.all([1, *out_channels]);
+                self.window(window);
+                self.all(*output_padding);
             }
             Linear::Gemm {
                 weight: _,

@@ -1,7 +1,7 @@
 //! The layouts `choose_layouts` tries for one tensor.
 
 use hecc_ir::layout::{Layout, MAX_PARTS, MAX_VIRTUAL_SLOTS};
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 
 use crate::PassError;
 
@@ -28,14 +28,18 @@ pub fn total_stride<'a>(
         let next = stage.output_shape(shape).unwrap_or(shape);
         let larger = |pair: [usize; 2]| pair[0].max(pair[1]);
         match stage {
-            Linear::Conv { stride, .. } | Linear::AveragePool { stride, .. } => {
+            Linear::Conv {
+                window: Window { stride, .. },
+                ..
+            }
+            | Linear::AveragePool { stride, .. } => {
                 factor = factor.saturating_mul(larger(*stride));
             }
             Linear::Slice { step, .. } => {
                 factor = factor.saturating_mul(larger([step[1], step[2]]));
             }
-            Linear::ConvTranspose { stride, .. } => {
-                divisor = divisor.saturating_mul(larger(*stride));
+            Linear::ConvTranspose { window, .. } => {
+                divisor = divisor.saturating_mul(larger(window.stride));
             }
             // A resize repeats or leaves out rows and columns evenly.
             Linear::Gather { .. } => {

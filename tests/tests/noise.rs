@@ -7,7 +7,7 @@ use hecc_ckks::{Ciphertext, Context, EvaluationKeys};
 use hecc_client::{KeyGenerator, SecretKey, SecretSeed};
 use hecc_ir::costs::CostTable;
 use hecc_ir::layout::Layout;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::params::{BootstrapChain, Chain, Parameters};
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_ir::program::{LinearMap, Node, Op, Program, Value};
@@ -82,11 +82,7 @@ impl Builder {
             weight: numbers(4 * 4 * 9, 3).iter().map(|w| w * 0.15).collect(),
             bias: numbers(4, 4).iter().map(|b| b * 0.1).collect(),
             out_channels: 4,
-            kernel: [3; 2],
-            stride: [1; 2],
-            pads: [1; 4],
-            dilation: [1; 2],
-            groups: 1,
+            window: Window::same(3, 1),
         };
         self.program.maps.push(LinearMap {
             stages: vec![conv],

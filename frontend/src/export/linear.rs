@@ -1,8 +1,8 @@
 //! Linear operators of the nn language as ONNX operators.
 
-use super::onnx::Attribute::{Int, Ints};
+use super::onnx::Attribute::{self, Int, Ints};
 use super::onnx::Writer;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 
 /// A tensor of the written graph.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,21 +64,12 @@ pub fn write(
             weight,
             bias,
             out_channels,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
+            window,
         } => {
             let x = unflattened(writer, name, x, input);
-            let dims = [*out_channels, input.c / groups, kernel[0], kernel[1]];
-            let attributes = [
-                Ints("dilations", dilation.to_vec()),
-                Int("group", *groups),
-                Ints("kernel_shape", kernel.to_vec()),
-                Ints("pads", pads.to_vec()),
-                Ints("strides", stride.to_vec()),
-            ];
+            let [kh, kw] = window.kernel;
+            let dims = [*out_channels, input.c / window.groups, kh, kw];
+            let attributes = attributes(window);
             let inputs = weights(writer, name, &x.name, (&dims, weight), bias);
             Tensor::image(writer.node("Conv", name, &texts(&inputs), &attributes))
         }
@@ -86,23 +77,14 @@ pub fn write(
             weight,
             bias,
             out_channels,
-            kernel,
-            stride,
-            pads,
+            window,
             output_padding,
-            dilation,
-            groups,
         } => {
             let x = unflattened(writer, name, x, input);
-            let dims = [input.c, out_channels / groups, kernel[0], kernel[1]];
-            let attributes = [
-                Ints("dilations", dilation.to_vec()),
-                Int("group", *groups),
-                Ints("kernel_shape", kernel.to_vec()),
-                Ints("output_padding", output_padding.to_vec()),
-                Ints("pads", pads.to_vec()),
-                Ints("strides", stride.to_vec()),
-            ];
+            let [kh, kw] = window.kernel;
+            let dims = [input.c, out_channels / window.groups, kh, kw];
+            let mut attributes = attributes(window);
+            attributes.push(Ints("output_padding", output_padding.to_vec()));
             let inputs = weights(writer, name, &x.name, (&dims, weight), bias);
             Tensor::image(writer.node("ConvTranspose", name, &texts(&inputs), &attributes))
         }
@@ -168,6 +150,16 @@ pub fn write(
         }
         Linear::Reshape { shape } => reshaped(writer, name, &x.name, *shape),
     }
+}
+
+fn attributes(window: &Window) -> Vec<Attribute> {
+    vec![
+        Ints("dilations", window.dilation.to_vec()),
+        Int("group", window.groups),
+        Ints("kernel_shape", window.kernel.to_vec()),
+        Ints("pads", window.pads.to_vec()),
+        Ints("strides", window.stride.to_vec()),
+    ]
 }
 
 /// Names of the operand, the weights, and the bias if it is not zero.

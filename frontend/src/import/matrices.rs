@@ -4,7 +4,7 @@ use super::attributes::{float, int};
 use super::error::{Problem, Step};
 use super::raw::{self, Id};
 use super::translate::Translator;
-use hecc_ir::nn::Linear;
+use hecc_ir::nn::{Linear, Window};
 use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor;
 
@@ -149,11 +149,7 @@ impl<'a> Translator<'a> {
             weight: weight.values,
             bias: vec![0.0; n],
             out_channels: n,
-            kernel: [1; 2],
-            stride: [1; 2],
-            pads: [0; 4],
-            dilation: [1; 2],
-            groups: 1,
+            window: Window::same(1, 1),
         };
         let product = self.raw.linear(turned, conv)?;
         let mut result = front.to_vec();

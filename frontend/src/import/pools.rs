@@ -8,7 +8,7 @@ use super::translate::{Translator, Value};
 use super::window::{ConvTranspose, Window, groups, spatial};
 use super::{MaxPool, Maximum};
 use hecc_ir::function::Function;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{self, Linear, Shape};
 use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor;
 
@@ -41,11 +41,7 @@ impl<'a> Translator<'a> {
             weight: self.floats(node, 1, "weight")?,
             bias: self.bias(node, dims[0])?,
             out_channels: dims[0],
-            kernel: window.kernel,
-            stride: window.stride,
-            pads: window.pads,
-            dilation: window.dilation,
-            groups: groups(node)?,
+            window: window.grouped(groups(node)?),
         };
         self.raw.linear(x.id, conv)
     }
@@ -57,12 +53,8 @@ impl<'a> Translator<'a> {
             weight: self.floats(node, 1, "weight")?,
             bias: self.bias(node, conv.out_channels)?,
             out_channels: conv.out_channels,
-            kernel: conv.kernel,
-            stride: conv.stride,
-            pads: conv.pads,
+            window: conv.window,
             output_padding: conv.output_padding,
-            dilation: conv.dilation,
-            groups: conv.groups,
         };
         self.raw.linear(x.id, linear)
     }
@@ -300,11 +292,10 @@ fn depthwise(channels: usize, kernel: Vec<f32>, window: &Window) -> Linear {
         weight: kernel.repeat(channels),
         bias: vec![0.0; channels],
         out_channels: channels,
-        kernel: window.kernel,
-        stride: window.stride,
-        pads: [0; 4],
-        dilation: window.dilation,
-        groups: channels,
+        window: nn::Window {
+            pads: [0; 4],
+            ..window.grouped(channels)
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::attributes::{attribute, four, int, ints, pair, text};
 use super::error::{Problem, Step};
+use hecc_ir::nn;
 use tract_onnx::pb::NodeProto;
 
 /// Channels, size and number of spatial axes of an image `[1, c, h, w]` or `[1, c, l]`; the latter
@@ -85,6 +86,17 @@ impl Window {
         Ok(window)
     }
 
+    /// Of a convolution of so many groups.
+    pub fn grouped(&self, groups: usize) -> nn::Window {
+        nn::Window {
+            kernel: self.kernel,
+            stride: self.stride,
+            pads: self.pads,
+            dilation: self.dilation,
+            groups,
+        }
+    }
+
     /// Elements from the first to the last of a window along axis `i`.
     pub fn reach(&self, i: usize) -> usize {
         self.dilation[i] * (self.kernel[i] - 1) + 1
@@ -138,12 +150,7 @@ fn kernel(node: &NodeProto, weight: &[usize], rank: usize) -> Step<[usize; 2]> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConvTranspose {
     pub out_channels: usize,
-    pub groups: usize,
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    pub dilation: [usize; 2],
-    /// `[top, left, bottom, right]`, cut from the full output.
-    pub pads: [usize; 4],
+    pub window: nn::Window,
     pub output_padding: [usize; 2],
 }
 
@@ -154,11 +161,13 @@ impl ConvTranspose {
         let groups = groups(node)?;
         let mut conv = Self {
             out_channels: weight[1].saturating_mul(groups),
-            groups,
-            kernel,
-            stride: pair(node, "strides", rank, 1, 1)?,
-            dilation: pair(node, "dilations", rank, 1, 1)?,
-            pads: four(node, "pads", rank)?,
+            window: nn::Window {
+                kernel,
+                stride: pair(node, "strides", rank, 1, 1)?,
+                pads: four(node, "pads", rank)?,
+                dilation: pair(node, "dilations", rank, 1, 1)?,
+                groups,
+            },
             output_padding: pair(node, "output_padding", rank, 0, 0)?,
         };
         if rank == 1 {
@@ -171,17 +180,17 @@ impl ConvTranspose {
         let auto = text(node, "auto_pad", "NOTSET");
         let same = |i: usize| {
             let full = conv.full(size)[i] + conv.output_padding[i];
-            Ok(full.saturating_sub(size[i].saturating_mul(conv.stride[i])))
+            Ok(full.saturating_sub(size[i].saturating_mul(conv.window.stride[i])))
         };
         match auto.as_ref() {
             "NOTSET" => {}
-            "VALID" => conv.pads = [0; 4],
+            "VALID" => conv.window.pads = [0; 4],
             "SAME_UPPER" | "SAME_LOWER" => {
                 let both: Step<Vec<usize>> = (0..rank).map(same).collect();
                 let both = both?;
                 let both = [both[0], both.get(1).copied().unwrap_or(0)];
                 let (half, rest) = (both.map(|m| m / 2), both.map(|m| m.div_ceil(2)));
-                conv.pads = match auto.as_ref() {
+                conv.window.pads = match auto.as_ref() {
                     "SAME_UPPER" => [half[0], half[1], rest[0], rest[1]],
                     _ => [rest[0], rest[1], half[0], half[1]],
                 };
@@ -193,24 +202,24 @@ impl ConvTranspose {
 
     /// Rows and columns before cutting.
     fn full(&self, size: [usize; 2]) -> [usize; 2] {
+        let window = &self.window;
         let axis = |i: usize| {
-            let reach = self.dilation[i] * (self.kernel[i] - 1) + 1;
-            (size[i] - 1) * self.stride[i] + reach
+            let reach = window.dilation[i] * (window.kernel[i] - 1) + 1;
+            (size[i] - 1) * window.stride[i] + reach
         };
         [axis(0), axis(1)]
     }
 
     /// Rows and columns of the result.
     pub fn output(&self, size: [usize; 2]) -> Step<[usize; 2]> {
-        let full = self.full(size);
+        let (full, pads) = (self.full(size), &self.window.pads);
         let axis = |i: usize| {
             (full[i] + self.output_padding[i])
-                .checked_sub(self.pads[i] + self.pads[i + 2])
+                .checked_sub(pads[i] + pads[i + 2])
                 .filter(|&n| n > 0)
                 .ok_or_else(|| {
                     Problem::new(format!(
-                        "attribute \"pads\" is {:?}, which leaves nothing of {full:?}",
-                        self.pads
+                        "attribute \"pads\" is {pads:?}, which leaves nothing of {full:?}"
                     ))
                 })
         };

@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput};
 use hecc_batch::{Batch, Elementwise, Network, linear};
 use hecc_ir::function::{Approximation, Function};
-use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
+use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId, Window};
 use hecc_ir::nn_eval::{evaluate, exact};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::hint::black_box;
@@ -24,11 +24,7 @@ fn conv(random: &mut SmallRng, from: usize, to: usize, kernel: usize, stride: us
         weight: weights(random, to * inputs, inputs),
         bias: weights(random, to, 100),
         out_channels: to,
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        pads: [kernel / 2; 4],
-        dilation: [1; 2],
-        groups: 1,
+        window: Window::same(kernel, stride),
     }
 }
 

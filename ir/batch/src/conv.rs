@@ -16,22 +16,8 @@ pub(crate) use weights::outer_products;
 use crate::Batch;
 use crate::error::BatchError;
 use hecc_ir::nn::Shape;
+pub use hecc_ir::nn::Window;
 use rayon::prelude::*;
-
-/// Where a convolution meets its image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// `[kh, kw]`.
-    pub kernel: [usize; 2],
-    /// `[sy, sx]`.
-    pub stride: [usize; 2],
-    /// `[top, left, bottom, right]`.
-    pub pads: [usize; 4],
-    /// `[dy, dx]`.
-    pub dilation: [usize; 2],
-    /// Groups; divides both channel counts.
-    pub groups: usize,
-}
 
 /// The convolution of every image; `output` is the shape of its result.
 ///

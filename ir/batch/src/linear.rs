@@ -198,28 +198,7 @@ impl Kind {
 /// Where a convolution or a transposed convolution meets its image; None for other operators.
 pub fn window(linear: &Linear) -> Option<Window> {
     match linear {
-        Linear::Conv {
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
-            ..
-        }
-        | Linear::ConvTranspose {
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
-            ..
-        } => Some(Window {
-            kernel: *kernel,
-            stride: *stride,
-            pads: *pads,
-            dilation: *dilation,
-            groups: *groups,
-        }),
+        Linear::Conv { window, .. } | Linear::ConvTranspose { window, .. } => Some(*window),
         Linear::Gemm { .. }
         | Linear::AveragePool { .. }
         | Linear::Affine { .. }

@@ -1,6 +1,6 @@
 //! Inputs for tests: a generator and samples of every linear operator.
 
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 
 /// SplitMix64.
 pub struct Random(u64);
@@ -41,11 +41,13 @@ pub fn conv(
         weight: random.floats(channels[1] * (channels[0] / groups) * kernel[0] * kernel[1]),
         bias: random.floats(channels[1]),
         out_channels: channels[1],
-        kernel,
-        stride,
-        pads,
-        dilation,
-        groups,
+        window: Window {
+            kernel,
+            stride,
+            pads,
+            dilation,
+            groups,
+        },
     }
 }
 
@@ -102,12 +104,14 @@ pub fn linear_samples(random: &mut Random) -> Vec<(Linear, Shape)> {
             weight: random.floats(channels[0] * channels[1] / groups * 6),
             bias: random.floats(channels[1]),
             out_channels: channels[1],
-            kernel: [2, 3],
-            stride: [2, 3],
-            pads,
+            window: Window {
+                kernel: [2, 3],
+                stride: [2, 3],
+                pads,
+                dilation: [3, 1],
+                groups,
+            },
             output_padding: [1, 0],
-            dilation: [3, 1],
-            groups,
         };
     samples.push((transposed(random, [3, 5], 1, [0; 4]), Shape::new(3, 4, 3)));
     samples.push((

@@ -3,7 +3,7 @@
 use crate::{Simulator, Totals, predict};
 use hecc_ir::function::Function;
 use hecc_ir::layout::Layout;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::params::Parameters;
 use hecc_ir::plan::{KeyManifest, Plan, Prediction, Preprocess};
 use hecc_ir::program::{LinearMap, Node, Op, Program, Target, Value};
@@ -106,11 +106,7 @@ impl Builder {
             weight: floats(4 * 4 * 9),
             bias: floats(4),
             out_channels: 4,
-            kernel: [3; 2],
-            stride: [1; 2],
-            pads: [1; 4],
-            dilation: [1; 2],
-            groups: 1,
+            window: Window::same(3, 1),
         };
         self.linear(stage, fold, scale, unit)
     }

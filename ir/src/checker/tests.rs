@@ -1,7 +1,7 @@
 use super::check;
 use crate::function::Function;
 use crate::layout::Layout;
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 use crate::plan::Plan;
 use crate::plan::RotationKey;
 use crate::program::Op;
@@ -210,11 +210,7 @@ fn the_work_of_all_maps_is_bounded() {
         weight: vec![1.0; 65 * 65],
         bias: vec![0.0],
         out_channels: 1,
-        kernel: [65; 2],
-        stride: [1; 2],
-        pads: [32; 4],
-        dilation: [1; 2],
-        groups: 1,
+        window: Window::same(65, 1),
     }];
     plan.program.nodes.truncate(2);
     plan.program

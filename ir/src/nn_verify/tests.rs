@@ -6,11 +6,13 @@ fn conv(out: usize, input: usize, kernel: usize, stride: usize, pad: usize) -> L
         weight: vec![1.0; out * input * kernel * kernel],
         bias: vec![0.0; out],
         out_channels: out,
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        pads: [pad; 4],
-        dilation: [1; 2],
-        groups: 1,
+        window: Window {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            pads: [pad; 4],
+            dilation: [1; 2],
+            groups: 1,
+        },
     }
 }
 
@@ -30,8 +32,8 @@ fn output_shapes() {
     check(conv(16, 3, 3, 1, usize::MAX), Err("pad of"));
     let mut padded = conv(16, 3, 1, 60_000, 60_000);
     check(padded.clone(), Err("with padding"));
-    if let Linear::Conv { pads, .. } = &mut padded {
-        *pads = [0, 40_000, 0, 40_000];
+    if let Linear::Conv { window, .. } = &mut padded {
+        window.pads = [0, 40_000, 0, 40_000];
     }
     check(padded, Ok("16x1x2"));
     check(
@@ -52,12 +54,14 @@ fn output_shapes() {
         weight: vec![1.0; 3 * 8 * 9],
         bias: vec![0.0; 8],
         out_channels: 8,
-        kernel: [3; 2],
-        stride: [stride; 2],
-        pads: [pad; 4],
+        window: Window {
+            kernel: [3; 2],
+            stride: [stride; 2],
+            pads: [pad; 4],
+            dilation: [1; 2],
+            groups: 1,
+        },
         output_padding: [extra; 2],
-        dilation: [1; 2],
-        groups: 1,
     };
     check(transposed(2, 1, 1), Ok("8x64x64"));
     check(transposed(1, 0, 0), Ok("8x34x34"));

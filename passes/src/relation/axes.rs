@@ -1,6 +1,6 @@
 //! The pairs of indices that an operator relates along one axis.
 
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 
 /// Pairs (output index, input index) along one axis, sorted.
 pub type Pairs = Vec<(usize, usize)>;
@@ -43,11 +43,14 @@ pub fn of_stage(stage: &Linear, input: Shape) -> Option<(Shape, [Pairs; 3])> {
         Linear::Conv {
             weight,
             out_channels,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
+            window:
+                Window {
+                    kernel,
+                    stride,
+                    pads,
+                    dilation,
+                    groups,
+                },
             ..
         } => {
             // Channels that only pad the output read nothing.
@@ -67,11 +70,14 @@ pub fn of_stage(stage: &Linear, input: Shape) -> Option<(Shape, [Pairs; 3])> {
         }
         Linear::ConvTranspose {
             out_channels,
-            kernel,
-            stride,
-            pads,
-            dilation,
-            groups,
+            window:
+                Window {
+                    kernel,
+                    stride,
+                    pads,
+                    dilation,
+                    groups,
+                },
             ..
         } => {
             let shape = stage.output_shape(input).ok()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::slice::from_ref;
 
+use hecc_ir::nn::Window;
 use hecc_ir::program::LinearMap;
 
 use super::*;
@@ -14,11 +15,10 @@ fn conv(out: usize, inputs: usize, stride: usize, groups: usize) -> Linear {
         weight: vec![1.0; out * inputs / groups * 9],
         bias: vec![0.0; out],
         out_channels: out,
-        kernel: [3, 3],
-        stride: [stride; 2],
-        pads: [1; 4],
-        dilation: [1; 2],
-        groups,
+        window: Window {
+            groups,
+            ..Window::same(3, stride)
+        },
     }
 }
 
@@ -93,12 +93,8 @@ fn places_are_those_of_the_maps() {
         weight: vec![1.0; 8 * 4 * 9],
         bias: vec![0.0; 4],
         out_channels: 4,
-        kernel: [3; 2],
-        stride: [2; 2],
-        pads: [1; 4],
+        window: Window::same(3, 2),
         output_padding: [1; 2],
-        dilation: [1; 2],
-        groups: 1,
     };
     check(&[up], &halves[0], from_ref(&full));
     let gemm = |cols: usize| Linear::Gemm {

@@ -9,7 +9,7 @@ use hecc_ir::calibration::{
 };
 use hecc_ir::function::Function;
 use hecc_ir::kernel;
-use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId};
+use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId, Window};
 use petgraph::visit::Topo;
 
 /// Deterministic numbers in [-1, 1).
@@ -98,11 +98,7 @@ impl Builder {
             weight,
             bias,
             out_channels: out,
-            kernel: [3, 3],
-            stride: [stride, stride],
-            pads: [1; 4],
-            dilation: [1, 1],
-            groups: 1,
+            window: Window::same(3, stride),
         };
         let y = self.linear(x, conv, shape);
         if self.style == Style::Kept {
@@ -125,11 +121,13 @@ impl Builder {
             weight: self.numbers.vec(out * fan, size),
             bias: self.numbers.vec(out, 0.3),
             out_channels: out,
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            pads: [pad; 4],
-            dilation: [1; 2],
-            groups,
+            window: Window {
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                pads: [pad; 4],
+                dilation: [1; 2],
+                groups,
+            },
         };
         self.derived(x, conv)
     }
@@ -141,12 +139,11 @@ impl Builder {
             weight: self.numbers.vec(input.c * out / groups * 9, 0.4),
             bias: self.numbers.vec(out, 0.3),
             out_channels: out,
-            kernel: [3; 2],
-            stride: [2; 2],
-            pads: [1; 4],
+            window: Window {
+                groups,
+                ..Window::same(3, 2)
+            },
             output_padding: [1; 2],
-            dilation: [1; 2],
-            groups,
         };
         self.derived(x, conv)
     }

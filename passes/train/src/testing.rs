@@ -1,6 +1,6 @@
 //! Inputs for tests.
 
-use hecc_ir::nn::Linear;
+use hecc_ir::nn::{Linear, Window};
 
 /// SplitMix64.
 pub struct Random(u64);
@@ -29,10 +29,6 @@ pub fn conv(random: &mut Random, channels: [usize; 2], stride: usize) -> Linear 
         weight: random.floats(channels[1] * channels[0] * 9),
         bias: random.floats(channels[1]),
         out_channels: channels[1],
-        kernel: [3; 2],
-        stride: [stride; 2],
-        pads: [1; 4],
-        dilation: [1; 2],
-        groups: 1,
+        window: Window::same(3, stride),
     }
 }

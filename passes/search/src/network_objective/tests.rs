@@ -2,7 +2,7 @@ use super::*;
 use crate::images::{MAX_NATS, class, divergence, log_softmax};
 use crate::planner::Cost;
 use hecc_ir::function::Function;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::nn_eval::{evaluate, exact};
 use hecc_passes::replace::apply;
 use rand::{Rng, SeedableRng};
@@ -38,11 +38,7 @@ fn graph() -> Graph {
         weight: floats(2 * 2 * 9),
         bias: floats(2),
         out_channels: 2,
-        kernel: [3; 2],
-        stride: [1; 2],
-        pads: [1; 4],
-        dilation: [1; 2],
-        groups: 1,
+        window: Window::same(3, 1),
     };
     let gemm = Linear::Gemm {
         weight: floats(4 * 18),

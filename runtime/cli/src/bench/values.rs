@@ -2,7 +2,7 @@
 
 use hecc_ir::layout::Layout;
 use hecc_ir::linear::LinearError;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::program::LinearMap;
 
 use super::stopwatch::Stopwatch;
@@ -30,11 +30,7 @@ pub fn seconds(slots: usize, watch: Stopwatch) -> Result<f64, LinearError> {
         weight: vec![0.1; CHANNELS * CHANNELS * 9],
         bias: vec![0.0; CHANNELS],
         out_channels: CHANNELS,
-        kernel: [3, 3],
-        stride: [1, 1],
-        pads: [1; 4],
-        dilation: [1, 1],
-        groups: 1,
+        window: Window::same(3, 1),
     };
     let map = LinearMap {
         stages: vec![conv],

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use hecc_ir::costs::CostTable;
 use hecc_ir::layout::Layout;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::params::Parameters;
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_ir::program::{LinearMap, Node, Op, Program};
@@ -71,11 +71,7 @@ pub fn plan(seed: u64) -> Plan {
             .collect(),
         bias: numbers(HIDDEN, seed + 1).iter().map(|w| w * 0.2).collect(),
         out_channels: HIDDEN,
-        kernel: [3, 3],
-        stride: [1, 1],
-        pads: [1; 4],
-        dilation: [1, 1],
-        groups: 1,
+        window: Window::same(3, 1),
     };
     let dense = Linear::Gemm {
         weight: numbers(5 * HIDDEN * 16, seed + 5)

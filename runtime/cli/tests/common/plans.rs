@@ -3,7 +3,7 @@
 
 use hecc_ir::costs::CostTable;
 use hecc_ir::layout::Layout;
-use hecc_ir::nn::{Linear, Shape};
+use hecc_ir::nn::{Linear, Shape, Window};
 use hecc_ir::params::{BootstrapChain, Chain, Parameters};
 use hecc_ir::plan::{Plan, Preprocess};
 use hecc_ir::program::{LinearMap, Node, Op, Program, Value};
@@ -96,11 +96,7 @@ impl Builder {
                 .map(|b| b * 0.2)
                 .collect(),
             out_channels: CHANNELS,
-            kernel: [3, 3],
-            stride: [1, 1],
-            pads: [1; 4],
-            dilation: [1, 1],
-            groups: 1,
+            window: Window::same(3, 1),
         };
         self.linear(x, vec![conv], false, None)
     }
