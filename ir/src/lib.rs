@@ -43,5 +43,5 @@ mod wire;
 
 pub mod checker;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

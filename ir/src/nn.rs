@@ -60,6 +60,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// The same of so many groups.
+    pub fn grouped(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
     /// Taps of the kernel.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]

@@ -108,7 +108,7 @@ pub fn exact(graph: &Graph) -> impl Fn(ValueId, &mut [f32]) {
 mod tests {
     use super::*;
     use crate::function::Function;
-    use crate::nn::{Linear, Shape};
+    use crate::nn::{Linear, Shape, Window};
     use crate::testing::{Random, conv};
 
     #[test]
@@ -117,8 +117,8 @@ mod tests {
         let shape = Shape::new(4, 6, 6);
         let mut graph = Graph::new("image", shape);
         let (a, b) = (
-            conv(&mut random, [4, 4], 3, 1, 1),
-            conv(&mut random, [4, 4], 1, 1, 1),
+            conv(&mut random, [4, 4], Window::same(3, 1)),
+            conv(&mut random, [4, 4], Window::same(1, 1)),
         );
         let first = graph.push(Op::Linear(a.clone()), "a", shape, &[graph.input]);
         let active = graph.push(Op::Activation(Function::Relu), "relu", shape, &[first]);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::kernel;
+use crate::nn::Window;
 use crate::testing::{Random, conv, linear_samples};
 
 const SLOTS: usize = 1024;
@@ -68,7 +69,7 @@ fn diagonals_and_offsets_mean_the_stages() {
         ..plain.clone()
     };
     let full = layout(shape(4, 8, 8), 1, 8, 1, 0);
-    let same = |r: &mut Random| vec![conv(r, [4, 4], 3, 1, 1)];
+    let same = |r: &mut Random| vec![conv(r, [4, 4], Window::same(3, 1))];
     assert_eq!(check(same(&mut random), &plain, &plain, false), 36);
     assert_eq!(check(same(&mut random), &full, &full, false), 7 * 9);
     assert_eq!(check(same(&mut random), &twisted, &plain, true), 9);
@@ -79,7 +80,7 @@ fn diagonals_and_offsets_mean_the_stages() {
     check(same(&mut random), &full, &plain, false);
     check(same(&mut random), &full, &plain, true);
 
-    let down = |r: &mut Random| vec![conv(r, [4, 8], 3, 2, 1)];
+    let down = |r: &mut Random| vec![conv(r, [4, 8], Window::same(3, 2))];
     let dense = layout(shape(8, 4, 4), 1, 4, 8, 0);
     let gapped = layout(shape(8, 4, 4), 2, 8, 8, 0);
     let wide = layout(shape(8, 4, 4), 1, 8, 2, 0);
@@ -91,7 +92,7 @@ fn diagonals_and_offsets_mean_the_stages() {
     }
     let gap4 = layout(shape(16, 2, 2), 4, 8, 16, 0);
     check(
-        vec![conv(&mut random, [8, 16], 3, 2, 1)],
+        vec![conv(&mut random, [8, 16], Window::same(3, 2))],
         &gapped,
         &gap4,
         false,
@@ -101,7 +102,7 @@ fn diagonals_and_offsets_mean_the_stages() {
         ..gap4.clone()
     };
     check(
-        vec![conv(&mut random, [16, 16], 3, 1, 1)],
+        vec![conv(&mut random, [16, 16], Window::same(3, 1))],
         &gap4_twisted,
         &gap4,
         true,
@@ -150,7 +151,7 @@ fn diagonals_and_offsets_mean_the_stages() {
         scale: vec![0.5, -2.0, 0.0, 4.0],
         shift: random.floats(4),
     };
-    let scaled = vec![scaled, conv(&mut random, [4, 4], 3, 1, 1)];
+    let scaled = vec![scaled, conv(&mut random, [4, 4], Window::same(3, 1))];
     assert_eq!(check(scaled.clone(), &plain, &plain, false), 36);
     check(scaled, &twisted, &plain, true);
     assert_eq!(check(Vec::new(), &twisted, &plain, false), 4);
@@ -181,7 +182,11 @@ fn maps_between_several_ciphertexts_mean_the_stages() {
     assert_eq!((even.parts, odd.parts), (2, 3));
     let one = layout(shape(4, 16, 16), 1, 16, 1, 0);
     let mut conv = |channels, kernel, stride, groups| {
-        vec![conv(&mut random, channels, kernel, stride, groups)]
+        vec![conv(
+            &mut random,
+            channels,
+            Window::same(kernel, stride).grouped(groups),
+        )]
     };
     // Four shifts between the channels of two parts, which wrap around; nine taps; four pairs of parts.
     assert_eq!(check(conv([8, 8], 3, 1, 1), &even, &even, false), 4 * 4 * 9);
@@ -283,7 +288,7 @@ fn best_giant_finds_the_shape_of_a_convolution() {
     };
     let mut random = Random::new(5);
     let map = LinearMap {
-        stages: vec![conv(&mut random, [16, 16], 3, 1, 1)],
+        stages: vec![conv(&mut random, [16, 16], Window::same(3, 1))],
         gain: 1.0,
         bias_gain: 1.0,
         fold: false,

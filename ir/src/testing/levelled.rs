@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::function::Function;
 use crate::layout::Layout;
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 use crate::params::{Chain, Parameters};
 use crate::plan::{KeyManifest, Plan, Prediction, Preprocess, RotationKey};
 use crate::program::{LinearMap, Node, Op, Program, Target};
@@ -100,7 +100,7 @@ pub fn levelled_program() -> Program {
         rows: 10,
     };
     let mut stages = [[3, 24], [24, 4], [4, 4]]
-        .map(|channels| conv(&mut random, channels, 3, 1, 1))
+        .map(|channels| conv(&mut random, channels, Window::same(3, 1)))
         .to_vec();
     stages.push(classifier);
     let gains = [(2.0, 4.0), (16.0, 30.0), (30.0, 60.0), (60.0, 90.0)];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Random, conv};
 use crate::layout::Layout;
-use crate::nn::{Linear, Shape};
+use crate::nn::{Linear, Shape, Window};
 use crate::params::Parameters;
 use crate::plan::{KeyManifest, Plan, Prediction, Preprocess, RotationKey};
 use crate::program::{LinearMap, Node, Op, Program};
@@ -108,7 +108,7 @@ pub fn residual_program() -> Program {
             rows: 10,
         },
     ];
-    let mut conv = |channels, stride| vec![conv(&mut random, channels, 3, stride, 1)];
+    let mut conv = |channels, stride| vec![conv(&mut random, channels, Window::same(3, stride))];
     let stages = [
         (conv([3, 4], 1), false),
         (conv([4, 4], 1), true),

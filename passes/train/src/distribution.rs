@@ -183,8 +183,8 @@ pub(crate) fn is_series(function: &Function) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Random;
     use hecc_ir::nn::Shape;
+    use hecc_ir::testing::Random;
 
     use super::*;
 

@@ -29,6 +29,4 @@ pub use recipe::{Homotopy, Recipe};
 pub use train::{Event, Outcome, Task, train};
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;

@@ -71,8 +71,8 @@ fn log_softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Random;
     use hecc_ir::nn::Shape;
+    use hecc_ir::testing::Random;
 
     use super::*;
 

@@ -212,8 +212,8 @@ impl Normalisation {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Random;
     use hecc_ir::nn::Shape;
+    use hecc_ir::testing::Random;
 
     use super::*;
 

@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::testing::{Random, conv};
 use hecc_batch::Batch;
 use hecc_ir::function::{Approximation, Function};
-use hecc_ir::nn::{Graph, Linear, Op, Shape};
+use hecc_ir::nn::{Graph, Linear, Op, Shape, Window};
 use hecc_ir::nn_eval::{evaluate, exact};
+use hecc_ir::testing::{Random, conv};
 
 use crate::measure::prepare;
 use crate::network::{Mode, Network};
@@ -21,7 +21,7 @@ fn network() -> Graph {
     let mut random = Random::new(7);
     let mut graph = Graph::new("image", IMAGE);
     let mut scaled = |channels: [usize; 2], stride: usize| {
-        let mut op = conv(&mut random, channels, stride);
+        let mut op = conv(&mut random, channels, Window::same(3, stride));
         if let Linear::Conv { weight, .. } = &mut op {
             weight.iter_mut().for_each(|w| *w *= 0.5);
         }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{Random, close};
+use crate::testing::close;
+use hecc_ir::testing::Random;
 use pulp::{Scalar, Simd, WithSimd};
 use rayon::ThreadPoolBuilder;
 

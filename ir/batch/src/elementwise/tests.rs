@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{Random, close};
+use crate::testing::close;
+use hecc_ir::testing::Random;
 
 /// Against the function itself, on values up to `reach`; `tolerance` is of the largest result.
 fn check(op: Op, reach: f32, tolerance: f32) {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{Random, close, linear_samples};
+use crate::testing::{close, linear_samples};
+use hecc_ir::testing::Random;
 use hecc_ir::{kernel, sparse::Sparse};
 
 /// Inner product in f64.

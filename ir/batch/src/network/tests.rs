@@ -1,8 +1,9 @@
 use super::*;
-use crate::testing::{Random, close, conv, same};
+use crate::testing::close;
 use hecc_ir::function::{Approximation, Function};
-use hecc_ir::nn::Linear;
+use hecc_ir::nn::{Linear, Window};
 use hecc_ir::nn_eval::{evaluate, evaluate_observed, exact};
+use hecc_ir::testing::{Random, conv};
 
 /// Two residual blocks, a product, pooling and a classifier; values that several operators read.
 fn graph(random: &mut Random) -> Graph {
@@ -15,9 +16,19 @@ fn graph(random: &mut Random) -> Graph {
     };
     let linear =
         |graph: &mut Graph, linear, shape, x| graph.push(Op::Linear(linear), "linear", shape, &[x]);
-    let a = linear(&mut graph, same(random, [3, 8], 3, 1, 1), wide, x);
+    let a = linear(
+        &mut graph,
+        conv(random, [3, 8], Window::same(3, 1)),
+        wide,
+        x,
+    );
     let a = relu(&mut graph, wide, a);
-    let b = linear(&mut graph, same(random, [8, 8], 3, 1, 8), wide, a);
+    let b = linear(
+        &mut graph,
+        conv(random, [8, 8], Window::same(3, 1).grouped(8)),
+        wide,
+        a,
+    );
     let affine = Linear::Affine {
         scale: random.floats(8),
         shift: random.floats(8),
@@ -27,9 +38,13 @@ fn graph(random: &mut Random) -> Graph {
     let c = relu(&mut graph, wide, c);
     let d = graph.push(Op::Mul, "square", wide, &[c, c]);
     let e = graph.push(Op::Mul, "mul", wide, &[d, c]);
-    let f = linear(&mut graph, same(random, [8, 20], 3, 2, 1), small, e);
-    let pads = [0; 4];
-    let skip = conv(random, [8, 20], [1, 1], [2, 2], pads, [1; 2], 1);
+    let f = linear(
+        &mut graph,
+        conv(random, [8, 20], Window::same(3, 2)),
+        small,
+        e,
+    );
+    let skip = conv(random, [8, 20], Window::same(1, 2));
     let g = linear(&mut graph, skip, small, c);
     let h = graph.push(Op::Add, "add", small, &[f, g]);
     let rows = (0..20).map(|_| random.floats(3)).collect();

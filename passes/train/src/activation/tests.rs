@@ -1,4 +1,4 @@
-use crate::testing::Random;
+use hecc_ir::testing::Random;
 
 use super::*;
 
