@@ -20,11 +20,10 @@
 //!   `Mul` has the product of its operands' scales over the prime it divides away; the powers that a
 //!   `Polynomial` computes keep at least [`MIN_PLAIN_BITS`] bits and fit their levels.
 
-use crate::layout::Layout;
 use crate::params::{Parameters, depth};
-use crate::program::{Node, Op, Program, Target, Value};
+use crate::program::{Node, Op, Program, Value};
+use crate::rules;
 pub use crate::rules::MAX_COEFFICIENTS;
-use crate::rules::{self, Typed};
 
 /// Least bits of a plaintext scale.
 pub const MIN_PLAIN_BITS: f64 = 10.0;
@@ -54,24 +53,6 @@ impl Op {
             | Op::Activate { x, .. } => vec![x],
             Op::Add { x, y } | Op::Mul { x, y } => vec![x, y],
         }
-    }
-}
-
-impl Typed for Node {
-    fn operands(&self) -> Vec<Value> {
-        self.op.operands()
-    }
-    fn is_input(&self) -> bool {
-        self.op == Op::Input
-    }
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-    fn unit(&self) -> f64 {
-        self.unit
-    }
-    fn target(&self) -> Option<&Target> {
-        self.target.as_ref()
     }
 }
 
@@ -244,6 +225,7 @@ fn holds(what: &str, scale: f64, level: usize, parameters: &Parameters) -> Resul
 mod tests {
     use super::*;
     use crate::function::Function;
+    use crate::program::Target;
     use crate::testing::{levelled_parameters, levelled_program, residual_program};
 
     #[test]

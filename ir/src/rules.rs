@@ -3,7 +3,8 @@
 
 use crate::function::Function;
 use crate::layout::Layout;
-use crate::program::{LinearMap, Target, Value};
+use crate::program::{self, LinearMap, Target, Value};
+use crate::slots;
 
 /// Most Chebyshev coefficients of a polynomial.
 pub const MAX_COEFFICIENTS: usize = 1024;
@@ -18,6 +19,32 @@ pub(crate) trait Typed {
     fn unit(&self) -> f64;
     fn target(&self) -> Option<&Target>;
 }
+
+/// Both languages give the parts of a node the same names.
+macro_rules! typed {
+    ($language:ident) => {
+        impl Typed for $language::Node {
+            fn operands(&self) -> Vec<Value> {
+                self.op.operands()
+            }
+            fn is_input(&self) -> bool {
+                self.op == $language::Op::Input
+            }
+            fn layout(&self) -> &Layout {
+                &self.layout
+            }
+            fn unit(&self) -> f64 {
+                self.unit
+            }
+            fn target(&self) -> Option<&Target> {
+                self.target.as_ref()
+            }
+        }
+    };
+}
+
+typed!(slots);
+typed!(program);
 
 /// Checks order, input, use, layouts, units and targets of `nodes`, and `rule` on each of them once its
 /// operands are known to exist.

@@ -24,7 +24,7 @@ use crate::function::Approximation;
 use crate::layout::Layout;
 use crate::linear::LinearError;
 use crate::program::{LinearMap, Target, Value};
-use crate::rules::{self, Typed};
+use crate::rules;
 
 /// An operator of the slots language.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,24 +77,6 @@ impl Op {
             Op::Linear { x, .. } | Op::Scale { x, .. } | Op::Activation { x, .. } => vec![x],
             Op::Add { x, y } | Op::Mul { x, y } => vec![x, y],
         }
-    }
-}
-
-impl Typed for Node {
-    fn operands(&self) -> Vec<Value> {
-        self.op.operands()
-    }
-    fn is_input(&self) -> bool {
-        self.op == Op::Input
-    }
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-    fn unit(&self) -> f64 {
-        self.unit
-    }
-    fn target(&self) -> Option<&Target> {
-        self.target.as_ref()
     }
 }
 
@@ -281,24 +263,8 @@ fn verify_ways(from: &Node, node: &Node, ways: &[Approximation]) -> Result<(), S
     let mut moves = false;
     for way in ways {
         rules::agrees("range", way.range(), from.unit)?;
-        match way {
-            Approximation::Fused {
-                rho, coefficients, ..
-            } => {
-                rules::verify_coefficients(coefficients)?;
-                rules::verify_rho(*rho)?;
-                moves = true;
-            }
-            Approximation::Levelled { polynomials, .. } => {
-                if polynomials.is_empty() {
-                    return Err("composes no polynomials".to_string());
-                }
-                polynomials
-                    .iter()
-                    .try_for_each(|p| rules::verify_coefficients(p))?;
-            }
-            Approximation::Square { .. } => {}
-        }
+        way.verify().map_err(|e| e.to_string())?;
+        moves |= matches!(way, Approximation::Fused { .. });
     }
     match moves {
         true => rules::same_but_twist(from, node),
@@ -308,26 +274,12 @@ fn verify_ways(from: &Node, node: &Node, ways: &[Approximation]) -> Result<(), S
 
 /// A way in a few words.
 fn describe(way: &Approximation) -> String {
+    let degrees = way.degrees_between(",");
     match way {
-        Approximation::Fused {
-            rho, coefficients, ..
-        } => format!(
-            "fused degree {} rho {rho}",
-            coefficients.len().saturating_sub(1)
-        ),
-        Approximation::Levelled {
-            polynomials,
-            times_x,
-            ..
-        } => {
-            let degrees = polynomials
-                .iter()
-                .map(|p| p.len().saturating_sub(1).to_string());
+        Approximation::Fused { rho, .. } => format!("fused degree {degrees} rho {rho}"),
+        Approximation::Levelled { times_x, .. } => {
             let times = if *times_x { " times x" } else { "" };
-            format!(
-                "levelled degrees {}{times}",
-                degrees.collect::<Vec<_>>().join(",")
-            )
+            format!("levelled degrees {degrees}{times}")
         }
         Approximation::Square { .. } => "square".to_string(),
     }

@@ -289,24 +289,22 @@ fn exact(function: &Function) -> Option<Kind> {
         2 => Kind::Quadratic,
         degree => Kind::Levelled(degree),
     };
-    let degree = |series: &[f64]| series.len().saturating_sub(1);
     match function {
         Function::Power { exponent } => Some(of_degree(*exponent as usize)),
         Function::Polynomial { coefficients } => {
             Some(of_degree(coefficients.first()?.len().saturating_sub(1)))
         }
-        Function::Approximated(Approximation::Square { .. }) => Some(Kind::Quadratic),
-        Function::Approximated(Approximation::Fused { coefficients, .. }) => {
-            Some(Kind::Fused(degree(coefficients)))
+        Function::Approximated(approximation) => {
+            let degrees = approximation.degrees();
+            Some(match (approximation, &degrees[..]) {
+                (Approximation::Square { .. }, _) => Kind::Quadratic,
+                (Approximation::Fused { .. }, degrees) => Kind::Fused(degrees[0]),
+                (Approximation::Levelled { times_x: false, .. }, &[degree]) => {
+                    Kind::Levelled(degree)
+                }
+                (Approximation::Levelled { .. }, degrees) => Kind::Composite(degrees.to_vec()),
+            })
         }
-        Function::Approximated(Approximation::Levelled {
-            polynomials,
-            times_x,
-            ..
-        }) => Some(match (&polynomials[..], times_x) {
-            ([series], false) => Kind::Levelled(degree(series)),
-            (composed, _) => Kind::Composite(composed.iter().map(|p| degree(p)).collect()),
-        }),
         Function::Relu
         | Function::LeakyRelu { .. }
         | Function::Clip { .. }

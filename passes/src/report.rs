@@ -164,21 +164,12 @@ pub(crate) fn report(
 
 /// A way in a few words.
 fn describe(way: &Approximation) -> String {
+    let degrees = way.degrees_between(" o ");
     match way {
-        Approximation::Fused { coefficients, .. } => {
-            format!("in a bootstrap, degree {}", coefficients.len() - 1)
-        }
-        Approximation::Levelled {
-            polynomials,
-            times_x,
-            ..
-        } => {
-            let degrees: Vec<String> = polynomials
-                .iter()
-                .map(|p| (p.len() - 1).to_string())
-                .collect();
+        Approximation::Fused { .. } => format!("in a bootstrap, degree {degrees}"),
+        Approximation::Levelled { times_x, .. } => {
             let times = if *times_x { ", times x" } else { "" };
-            format!("levelled, degree {}{times}", degrees.join(" o "))
+            format!("levelled, degree {degrees}{times}")
         }
         Approximation::Square { .. } => "a square".to_string(),
     }

@@ -2,7 +2,7 @@
 
 use super::FunctionError;
 use crate::program_eval::{activate, chebyshev};
-use crate::program_verify::MAX_COEFFICIENTS;
+use crate::rules::{verify_coefficients, verify_rho};
 
 /// Most polynomials that a levelled approximation composes.
 pub const MAX_COMPOSED: usize = 16;
@@ -56,8 +56,24 @@ impl Approximation {
         }
     }
 
+    /// Degrees of its series, first applied first; none for a square.
+    pub fn degrees(&self) -> Vec<usize> {
+        let degree = |series: &Vec<f64>| series.len().saturating_sub(1);
+        match self {
+            Self::Fused { coefficients, .. } => vec![degree(coefficients)],
+            Self::Levelled { polynomials, .. } => polynomials.iter().map(degree).collect(),
+            Self::Square { .. } => Vec::new(),
+        }
+    }
+
+    /// [`Approximation::degrees`] as text, `between` every two.
+    pub fn degrees_between(&self, between: &str) -> String {
+        let degrees: Vec<String> = self.degrees().iter().map(usize::to_string).collect();
+        degrees.join(between)
+    }
+
     /// Checks that the range is positive, 0 < rho <= 1, and that every series has 2 to
-    /// [`MAX_COEFFICIENTS`] finite coefficients, the last one nonzero; 1 to [`MAX_COMPOSED`] series.
+    /// [`MAX_COEFFICIENTS`](crate::program_verify::MAX_COEFFICIENTS) finite coefficients, the last one nonzero; 1 to [`MAX_COMPOSED`] series.
     ///
     /// # Errors
     /// The first rule broken.
@@ -77,17 +93,15 @@ impl Approximation {
             Self::Fused {
                 rho, coefficients, ..
             } => {
-                if !(*rho > 0.0 && *rho <= 1.0) {
-                    return Err(format!("rho {rho}, expected 0 < rho <= 1"));
-                }
-                series(coefficients)
+                verify_rho(*rho)?;
+                verify_coefficients(coefficients)
             }
             Self::Levelled { polynomials, .. } => {
                 if !(1..=MAX_COMPOSED).contains(&polynomials.len()) {
                     let found = polynomials.len();
                     return Err(format!("{found} polynomials, expected 1 to {MAX_COMPOSED}"));
                 }
-                polynomials.iter().try_for_each(|p| series(p))
+                polynomials.iter().try_for_each(|p| verify_coefficients(p))
             }
             Self::Square { .. } => Ok(()),
         }
@@ -117,36 +131,14 @@ impl Approximation {
 
 impl std::fmt::Display for Approximation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let degree = |p: &[f64]| p.len().saturating_sub(1);
+        let degrees = self.degrees_between(",");
         match self {
-            Self::Fused {
-                range,
-                rho,
-                coefficients,
-            } => write!(f, "range {range} rho {rho} degree {}", degree(coefficients)),
-            Self::Levelled {
-                range,
-                polynomials,
-                times_x,
-            } => {
-                let degrees: Vec<_> = polynomials.iter().map(|p| degree(p).to_string()).collect();
+            Self::Fused { range, rho, .. } => write!(f, "range {range} rho {rho} degree {degrees}"),
+            Self::Levelled { range, times_x, .. } => {
                 let times = if *times_x { " times x" } else { "" };
-                write!(f, "range {range} degrees {}{times}", degrees.join(","))
+                write!(f, "range {range} degrees {degrees}{times}")
             }
             Self::Square { range } => write!(f, "range {range}"),
         }
     }
-}
-
-fn series(coefficients: &[f64]) -> Result<(), String> {
-    if !(2..=MAX_COEFFICIENTS).contains(&coefficients.len())
-        || coefficients.iter().any(|c| !c.is_finite())
-        || coefficients.last() == Some(&0.0)
-    {
-        let found = coefficients.len();
-        return Err(format!(
-            "{found} coefficients, expected 2 to {MAX_COEFFICIENTS}, finite, the last nonzero"
-        ));
-    }
-    Ok(())
 }
