@@ -54,15 +54,7 @@ pub fn evaluate(args: &Evaluate) -> Result<(), Failure> {
     if let (Some(graph), Some(onnx)) = (&graph, &args.onnx) {
         check_same(&plan, input, graph, onnx)?;
     }
-    let data = Dataset::open(&args.data, &plan.preprocess)?;
-    let images = data
-        .len()
-        .min(args.limit.map_or(usize::MAX, |l| l as usize));
-    let labels = args
-        .labels
-        .as_deref()
-        .map(|path| labels(path, Some(images)))
-        .transpose()?;
+    let (data, images, labels) = labelled(&plan, &args.data, args.limit, args.labels.as_deref())?;
     let progress = bar("evaluating", images);
     let one = |index: usize| {
         let outcome = outcome(&plan, graph.as_ref(), &data, index);
@@ -201,6 +193,20 @@ impl Report {
         }
         out
     }
+}
+
+/// The data set through the plan's preprocessing, how many of its images count, and their classes where
+/// there is a file of labels.
+pub fn labelled(
+    plan: &Plan,
+    data: &Path,
+    limit: Option<u32>,
+    path: Option<&Path>,
+) -> Result<(Dataset, usize, Option<Vec<usize>>), Failure> {
+    let data = Dataset::open(data, &plan.preprocess)?;
+    let images = data.len().min(limit.map_or(usize::MAX, |l| l as usize));
+    let labels = path.map(|path| labels(path, Some(images))).transpose()?;
+    Ok((data, images, labels))
 }
 
 /// Classes of the first `images` images, or of all: an array of integers, or one byte each.

@@ -1,12 +1,11 @@
 //! `hecc simulate`: a plan in the clear with the noise of every operation, over a data set.
 
 use crate::args::Simulate;
-use crate::evaluate::labels;
+use crate::evaluate::labelled;
 use crate::failure::Failure;
 use crate::inspect::load;
 use crate::print::say;
 use crate::progress::bar;
-use hecc_images::Dataset;
 use hecc_simulator::{Layer, Report, Run, Share, Simulator, Totals};
 use rayon::prelude::*;
 use std::fmt::Write;
@@ -18,15 +17,7 @@ const BATCH: usize = 256;
 /// Runs the command.
 pub fn simulate(args: &Simulate) -> Result<(), Failure> {
     let (plan, _) = load(&args.plan)?;
-    let data = Dataset::open(&args.data, &plan.preprocess)?;
-    let images = data
-        .len()
-        .min(args.limit.map_or(usize::MAX, |l| l as usize));
-    let labels = args
-        .labels
-        .as_deref()
-        .map(|path| labels(path, Some(images)))
-        .transpose()?;
+    let (data, images, labels) = labelled(&plan, &args.data, args.limit, args.labels.as_deref())?;
     let simulator = Simulator::new(&plan).map_err(|e| Failure::in_file(&args.plan, e))?;
     let progress = bar("simulating", images);
     let one = |index: usize| -> Result<Run, Failure> {

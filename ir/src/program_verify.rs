@@ -43,6 +43,19 @@ pub struct ProgramError {
 }
 
 impl Op {
+    /// Lower-case name, for dumps and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input => "input",
+            Op::Linear { .. } => "linear",
+            Op::MulConst { .. } => "mul_const",
+            Op::Add { .. } => "add",
+            Op::Mul { .. } => "mul",
+            Op::Polynomial { .. } => "polynomial",
+            Op::Activate { .. } => "activate",
+        }
+    }
+
     /// Operands in order.
     pub fn operands(&self) -> Vec<Value> {
         match *self {

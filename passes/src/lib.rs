@@ -39,3 +39,6 @@ pub use error::PassError;
 pub use fold_linear::{Folded, fold_linear};
 pub use pipeline::{Lowered, Options, lower};
 pub use place::Mode;
+
+#[cfg(test)]
+mod testing;

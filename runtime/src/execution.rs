@@ -71,7 +71,7 @@ impl<'a> Execution<'a> {
         let mut stats = NodeStats {
             node: index,
             name: node.name.clone(),
-            op: name(&node.op),
+            op: node.op.name(),
             parts: node.layout.parts,
             level_in: self.level_in(node)?,
             level_out: node.level,
@@ -248,18 +248,6 @@ impl<'a> Execution<'a> {
             }
             Ok(result)
         })
-    }
-}
-
-fn name(op: &Op) -> &'static str {
-    match op {
-        Op::Input => "input",
-        Op::Linear { .. } => "linear",
-        Op::MulConst { .. } => "mul_const",
-        Op::Add { .. } => "add",
-        Op::Mul { .. } => "mul",
-        Op::Polynomial { .. } => "polynomial",
-        Op::Activate { .. } => "activate",
     }
 }
 

@@ -4,7 +4,7 @@ use crate::deviation::Deviation;
 use crate::encrypted;
 use crate::model::{Model, image, tract};
 use hecc_ir::plan::Plan;
-use hecc_ir::program::{Op, Target};
+use hecc_ir::program::Target;
 use hecc_passes::choose_parameters::Constraints;
 use hecc_passes::{Options, Ways};
 use hecc_simulator::Simulator;
@@ -185,21 +185,9 @@ fn within(
             Err(format!(
                 "v{value} ({}, {}): an error of {found:.2e}, predicted {predicted:.2e}",
                 node.name,
-                kind(&node.op)
+                node.op.name()
             ))
         }
-    }
-}
-
-fn kind(op: &Op) -> &'static str {
-    match op {
-        Op::Input => "input",
-        Op::Linear { .. } => "linear",
-        Op::MulConst { .. } => "mul_const",
-        Op::Add { .. } => "add",
-        Op::Mul { .. } => "mul",
-        Op::Polynomial { .. } => "polynomial",
-        Op::Activate { .. } => "activate",
     }
 }
 

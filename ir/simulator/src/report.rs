@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hecc_ir::program::Op;
-
 use crate::node_run::{NodeRun, Spread};
 use crate::simulator::{Run, Simulator};
 
@@ -215,15 +213,7 @@ impl Totals {
         Layer {
             value,
             name: node.name.clone(),
-            op: match node.op {
-                Op::Input => "input",
-                Op::Linear { .. } => "linear",
-                Op::MulConst { .. } => "mul_const",
-                Op::Add { .. } => "add",
-                Op::Mul { .. } => "mul",
-                Op::Polynomial { .. } => "polynomial",
-                Op::Activate { .. } => "activate",
-            },
+            op: node.op.name(),
             level: node.level,
             unit: node.unit,
             own_noise: simulator.own_noise(value, mean),
