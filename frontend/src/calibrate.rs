@@ -12,6 +12,7 @@ use hecc_images::Dataset;
 use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration};
 use hecc_ir::function::{Approximation, Function};
 use hecc_ir::nn::{Graph, Op};
+use hecc_ir::nn_eval::class;
 use hecc_passes::approximate;
 use hecc_passes::choose_degree::DEGREES;
 use hecc_passes::{Options, fit};
@@ -170,17 +171,6 @@ fn choices(
     Ok(choices)
 }
 
-/// Position of the largest value; the first of equals.
-pub fn class<T: PartialOrd>(logits: &[T]) -> usize {
-    let mut best = 0;
-    for (i, l) in logits.iter().enumerate() {
-        if *l > logits[best] {
-            best = i;
-        }
-    }
-    best
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,10 +211,5 @@ mod tests {
             let same = images.iter().filter(keeps).count();
             assert_eq!(same_class, same as f64 / images.len() as f64, "{degree}");
         }
-    }
-
-    #[test]
-    fn first_of_the_largest() {
-        assert_eq!(class(&[1.0, 3.0, 3.0, f32::NAN]), 1);
     }
 }

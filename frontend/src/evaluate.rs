@@ -1,7 +1,6 @@
 //! `hecc evaluate`: a plan in the clear over a data set, against the labels and the model in f32.
 
 use crate::args::Evaluate;
-use crate::calibrate::class;
 use crate::failure::Failure;
 use crate::files;
 use crate::inspect::load;
@@ -10,7 +9,7 @@ use crate::print::say;
 use crate::progress::bar;
 use hecc_images::{Dataset, Values, read_npy};
 use hecc_ir::nn::{Graph, Shape};
-use hecc_ir::nn_eval;
+use hecc_ir::nn_eval::{self, class};
 use hecc_ir::plan::Plan;
 use rayon::prelude::*;
 use std::path::Path;

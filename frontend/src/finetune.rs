@@ -23,6 +23,7 @@ use crate::search::{End, progress::Progress};
 use data::{Parts, Source};
 use hecc_batch::{Batch, Network};
 use hecc_ir::nn::Graph;
+use hecc_ir::nn_eval::class;
 use hecc_passes::replace::apply;
 use hecc_passes::{Folded, Options};
 use hecc_search::{Front, Point, Share, State, Tuned};
@@ -243,8 +244,7 @@ fn share(graph: &Graph, source: &Source, places: &[usize]) -> Result<Share, Fail
             let logits = logits.image(i);
             // What is not finite is wrong.
             let finite = logits.iter().all(|l| l.is_finite());
-            correct +=
-                usize::from(finite && crate::calibrate::class(logits) == source.labels[place]);
+            correct += usize::from(finite && class(logits) == source.labels[place]);
         }
     }
     Ok(Share {

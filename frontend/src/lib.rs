@@ -11,7 +11,6 @@ mod failure;
 mod files;
 mod finetune;
 mod graph;
-mod histogram;
 pub mod import;
 mod inspect;
 mod measure;

@@ -1,12 +1,12 @@
 //! One pass over images: what enters every activation, how large every value gets, and the classes.
 
-use crate::calibrate::class;
 use crate::failure::Failure;
-use crate::histogram::Histogram;
 use crate::model_hash::model_hash;
 use hecc_batch::{Batch, Network};
 use hecc_ir::calibration::{Calibration, VERSION, ValueRange};
+use hecc_ir::histogram::Histogram;
 use hecc_ir::nn::{Graph, Op, ValueId};
+use hecc_ir::nn_eval::class;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

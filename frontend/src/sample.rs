@@ -1,9 +1,9 @@
 //! Small random networks and their plans, for tests.
 
-use crate::histogram::Histogram;
 use crate::model_hash::model_hash;
 use hecc_ir::calibration::{ActivationStatistics, Agreement, Calibration, VERSION, ValueRange};
 use hecc_ir::function::Function;
+use hecc_ir::histogram::Histogram;
 use hecc_ir::nn::{Graph, Linear, Op, Shape, ValueId, Window};
 use hecc_ir::nn_eval::{evaluate_observed, exact};
 use hecc_ir::plan::{Plan, Preprocess};

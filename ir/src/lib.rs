@@ -9,6 +9,7 @@ pub mod nn_dump;
 pub mod nn_eval;
 
 pub mod calibration;
+pub mod histogram;
 
 pub mod layout;
 pub mod linear;

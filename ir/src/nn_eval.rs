@@ -104,12 +104,25 @@ pub fn exact(graph: &Graph) -> impl Fn(ValueId, &mut [f32]) {
     }
 }
 
+/// Position of the largest value; the first of equals, 0 where there is none. What is not a number is
+/// never the largest, unless it is the first.
+pub fn class<T: PartialOrd>(logits: &[T]) -> usize {
+    let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
+    (1..logits.len()).fold(0, better)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::function::Function;
     use crate::nn::{Linear, Shape, Window};
     use crate::testing::{Random, conv};
+
+    #[test]
+    fn first_of_the_largest() {
+        assert_eq!(class(&[1.0, 3.0, 3.0, f32::NAN]), 1);
+        assert_eq!(class::<f64>(&[]), 0);
+    }
 
     #[test]
     fn a_residual_block_in_dataflow_order() {

@@ -1,5 +1,7 @@
 //! How far logits are from those expected.
 
+use hecc_ir::nn_eval::class;
+
 /// Difference of two vectors of logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deviation {
@@ -37,12 +39,6 @@ impl Deviation {
     pub fn bits(&self) -> f64 {
         (self.spread / self.error).log2()
     }
-}
-
-/// Place of the largest logit; 0 for none.
-pub fn class(logits: &[f64]) -> usize {
-    let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-    best.unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ fn digits_three_ways() {
             approximation.bits(),
             noise.bits()
         );
-        assert_eq!(hecc_tests::deviation::class(&encrypted.logits), label);
+        assert_eq!(hecc_ir::nn_eval::class(&encrypted.logits), label);
         assert!(approximation.same_class && noise.same_class);
         assert!(approximation.bits() >= 4.0, "{approximation:?}");
         assert!(noise.bits() >= 11.0, "{noise:?}");

@@ -2,6 +2,7 @@
 
 use hecc_batch::{Batch, Network};
 use hecc_ir::nn::Graph;
+pub(crate) use hecc_ir::nn_eval::class;
 
 use crate::error::SearchError;
 use crate::loss::{TEMPERATURE, loss};
@@ -177,12 +178,6 @@ impl Tally {
             images: self.images,
         }
     }
-}
-
-/// Position of the largest; the first of equals.
-pub(crate) fn class(logits: &[f32]) -> usize {
-    let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
-    (1..logits.len()).fold(0, better)
 }
 
 /// Logarithms of the probabilities at [`TEMPERATURE`]; None unless all logits are finite.

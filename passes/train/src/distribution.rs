@@ -1,78 +1,10 @@
-//! What enters an activation: moments per channel, and the histogram that approximations are fitted to.
+//! What enters an activation: moments per channel, and what polynomials follow from them.
 
 use hecc_batch::Batch;
-use hecc_ir::calibration::{ActivationStatistics, BINS};
 use hecc_ir::function::{Approximation, Function};
 
-/// Bins kept while measuring.
-const FINE: usize = 16 * BINS;
 /// Weight of a ridge on normalised coefficients: a channel that hardly varies fits anything.
 const RIDGE: f64 = 1e-4;
-
-/// Counts in equal bins over [-range, range]; the range doubles when a value lies beyond.
-pub(crate) struct Histogram {
-    min: f32,
-    max: f32,
-    range: f32,
-    counts: Vec<u64>,
-}
-
-impl Histogram {
-    pub fn new() -> Self {
-        Self {
-            min: f32::INFINITY,
-            max: f32::NEG_INFINITY,
-            range: f32::EPSILON,
-            counts: vec![0; FINE],
-        }
-    }
-
-    /// Counts the values of a batch; `false`, and nothing counted, where one is not finite.
-    pub fn add(&mut self, batch: &Batch) -> bool {
-        if !batch.data.iter().all(|v| v.is_finite()) {
-            return false;
-        }
-        for v in &batch.data {
-            self.min = self.min.min(*v);
-            self.max = self.max.max(*v);
-        }
-        while self.range < self.largest() && self.range < f32::MAX / 4.0 {
-            let mut counts = vec![0; FINE];
-            for (i, pair) in self.counts.chunks(2).enumerate() {
-                counts[FINE / 4 + i] = pair.iter().sum();
-            }
-            (self.counts, self.range) = (counts, 2.0 * self.range);
-        }
-        let scale = FINE as f32 / 2.0 / self.range;
-        for v in &batch.data {
-            let bin = ((v + self.range) * scale) as usize;
-            self.counts[bin.min(FINE - 1)] += 1;
-        }
-        true
-    }
-
-    /// Largest magnitude seen.
-    pub fn largest(&self) -> f32 {
-        self.min.abs().max(self.max.abs())
-    }
-
-    /// In [`BINS`] bins over [-m, m], m the largest magnitude.
-    pub fn statistics(&self, name: &str) -> ActivationStatistics {
-        let m = self.largest().max(f32::MIN_POSITIVE);
-        let mut histogram = vec![0; BINS];
-        for (i, count) in self.counts.iter().enumerate() {
-            let centre = ((i as f32 + 0.5) / FINE as f32 * 2.0 - 1.0) * self.range;
-            let bin = (centre / m + 1.0) * (BINS as f32 / 2.0);
-            histogram[(bin.max(0.0) as usize).min(BINS - 1)] += count;
-        }
-        ActivationStatistics {
-            name: name.to_string(),
-            min: f64::from(self.min),
-            max: f64::from(self.max),
-            histogram,
-        }
-    }
-}
 
 /// Per channel: sums of x^k, k = 0..4, and of f(x) x^k, k = 0..2.
 pub(crate) struct PowerSums {
@@ -226,19 +158,5 @@ mod tests {
         assert!(mean.iter().all(|m| m.abs() < 0.2));
         assert!(sigma.iter().all(|s| (s - 3f32.sqrt()).abs() < 0.1));
         assert_eq!(PowerSums::new(1).normal(), (vec![0.0], vec![1.0]));
-    }
-
-    #[test]
-    fn histograms_grow_with_their_values() {
-        let mut histogram = Histogram::new();
-        assert!(histogram.add(&batch(vec![0.5, -0.5])));
-        assert!(histogram.add(&batch(vec![4.0, -0.01])));
-        assert!(!histogram.add(&batch(vec![f32::NAN, 9.0])));
-        let statistics = histogram.statistics("a");
-        assert_eq!((statistics.min, statistics.max), (-0.5, 4.0));
-        assert_eq!(statistics.histogram.iter().sum::<u64>(), 4);
-        assert_eq!(statistics.histogram[BINS - 1], 1);
-        // At the end of its bin when it came, and still.
-        assert_eq!(statistics.histogram[BINS / 2 + 15], 1);
     }
 }

@@ -4,12 +4,13 @@
 use hecc_batch::{Batch, Elementwise};
 use hecc_ir::calibration::ActivationStatistics;
 use hecc_ir::function::{Approximation, Function};
+use hecc_ir::histogram::Histogram;
 use hecc_ir::nn::{Linear, Op, Shape};
 use hecc_passes::approximate;
 
 use crate::activation::Replacement;
 use crate::data::Data;
-use crate::distribution::{Histogram, PowerSums, is_series, uniform};
+use crate::distribution::{PowerSums, is_series, uniform};
 use crate::network::{Mode, Network, Step};
 use crate::normalise::{EPSILON, Moments, moments};
 use crate::{Recipe, TrainError};
@@ -85,9 +86,10 @@ pub(crate) fn prepare(
                 Step::Activate(activation) => match &activation.replacement {
                     Replacement::None => {}
                     Replacement::Polynomial(_) | Replacement::Fixed { .. } => {
-                        let (histogram, powers) = sums[i]
-                            .get_or_insert_with(|| (Histogram::new(), PowerSums::new(x.shape.c)));
-                        finite &= histogram.add(x);
+                        let (histogram, powers) = sums[i].get_or_insert_with(|| {
+                            (Histogram::default(), PowerSums::new(x.shape.c))
+                        });
+                        finite &= histogram.add(&x.data);
                         powers.add(x, y);
                     }
                 },
@@ -213,7 +215,7 @@ pub(crate) fn refit(
         Some(Replacement::None | Replacement::Polynomial(_)) | None => false,
     };
     let mut histograms: Vec<Option<Histogram>> = (0..network.layers.len())
-        .map(|i| fixed(network, i).then(Histogram::new))
+        .map(|i| fixed(network, i).then(Histogram::default))
         .collect();
     if histograms.iter().all(Option::is_none) {
         return Ok(true);
@@ -223,7 +225,7 @@ pub(crate) fn refit(
         let batch = data.plain(shape, chunk)?;
         network.forward(batch, Mode::Evaluating, &mut |i, x, _| {
             if let (Some(histogram), Some(x)) = (&mut histograms[i], x) {
-                finite &= histogram.add(x);
+                finite &= histogram.add(&x.data);
             }
         })?;
     }

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use hecc_images::Dataset;
+use hecc_ir::nn_eval::class;
 use hecc_ir::plan::Plan;
 use hecc_runtime::plan_file::load_plan;
 use hecc_simulator::{Simulator, Totals};
 use hecc_tests::commands::{Commands, dispatch};
-use hecc_tests::deviation::{Deviation, class};
+use hecc_tests::deviation::Deviation;
 use hecc_tests::npy::write_npy;
 use hecc_tests::session::Session;
 

@@ -1,6 +1,7 @@
-//! The distribution of the values that enter one activation, in one pass over the data.
+//! The distribution of the values that enter one activation, in one pass over the data: how the
+//! statistics of a calibration are measured.
 
-use hecc_ir::calibration::{ActivationStatistics, BINS};
+use crate::calibration::{ActivationStatistics, BINS};
 
 /// Bins kept while measuring: at least eight to each of the result's.
 const FINE: usize = 16 * BINS;
@@ -63,6 +64,11 @@ impl Histogram {
         self
     }
 
+    /// The largest magnitude; infinite before the first value.
+    pub fn largest(&self) -> f32 {
+        self.min.abs().max(self.max.abs())
+    }
+
     /// Doubles the range until it is at least `largest`; each doubling merges bins in pairs.
     fn widen(&mut self, largest: f32) {
         while self.range < largest && self.range < f32::MAX / 4.0 {
@@ -76,7 +82,7 @@ impl Histogram {
 
     /// The statistics, in [`BINS`] bins over [-m, m], m the largest magnitude.
     pub fn statistics(&self, name: &str) -> ActivationStatistics {
-        let m = self.min.abs().max(self.max.abs());
+        let m = self.largest();
         let mut histogram = vec![0; BINS];
         for (i, count) in self.counts.iter().enumerate() {
             let centre = ((i as f32 + 0.5) / FINE as f32 * 2.0 - 1.0) * self.range;
