@@ -68,7 +68,7 @@ pub(crate) fn prepare(
     shape: Shape,
     recipe: &Recipe,
 ) -> Result<(), TrainError> {
-    network.set_shares(|_, _| 0.0);
+    begin(network, recipe);
     let count = network.layers.len();
     let mut pooled: Vec<Option<Pooled>> = vec![None; count];
     let mut sums: Vec<Option<(Histogram, PowerSums)>> = (0..count).map(|_| None).collect();
@@ -134,6 +134,25 @@ pub(crate) fn prepare(
         }
     }
     Ok(())
+}
+
+/// Lets every activation stand as training finds it at first: what is fitted is measured where the
+/// original function stands, and so is what fades in; what comes trained, as it is.
+fn begin(network: &mut Network, recipe: &Recipe) {
+    network.set_shares(|_, _| 0.0);
+    if recipe.homotopy_epochs > 0.0 {
+        return;
+    }
+    for layer in network.activations.clone() {
+        if let Some(activation) = network.activation_mut(layer) {
+            let trained = match &activation.replacement {
+                Replacement::None => false,
+                Replacement::Polynomial(p) => !uniform(&p.rows()),
+                Replacement::Fixed { .. } => true,
+            };
+            activation.share = if trained { 1.0 } else { 0.0 };
+        }
+    }
 }
 
 /// Scales the channels of the convolution in front of normalisation `layer`, whose results have these

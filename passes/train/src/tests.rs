@@ -207,6 +207,41 @@ fn starting_changes_nothing_and_folds_back() {
     }
 }
 
+/// Statistics of normalisation are those of the polynomials that come trained, not of the functions that
+/// they replaced: by the measured images' own statistics the network is the same.
+#[test]
+fn what_comes_trained_begins_unchanged() {
+    let sample = Sample::new(64);
+    let rows = |c: usize| {
+        let row = |k: usize| vec![0.1 + 0.1 * k as f32, 0.7, 0.2];
+        Op::Activation(Function::Polynomial {
+            coefficients: (0..c).map(row).collect(),
+        })
+    };
+    let ops = [rows(4), line(4), series(), rows(6)];
+    let recipe = Recipe {
+        homotopy_epochs: 0.0,
+        ..recipe()
+    };
+    let mut network = Network::new(&sample.graph, &ops, false).unwrap();
+    let data = Data {
+        training: &sample.all,
+        ..sample.data(&sample.images)
+    };
+    prepare(&mut network, &data, IMAGE, &recipe).unwrap();
+    // The line is fitted: it was measured as the function that it replaces.
+    network.set_shares(|index, _| if index == 1 { 0.0 } else { 1.0 });
+    let logits = |mode| {
+        let batch = data.plain(IMAGE, &sample.all).unwrap();
+        network.forward(batch, mode, &mut |_, _, _| ()).unwrap().0
+    };
+    let (measured, own) = (logits(Mode::Evaluating), logits(Mode::Training));
+    let largest = measured.data.iter().fold(0.0f32, |m, l| m.max(l.abs()));
+    for (a, b) in measured.data.iter().zip(&own.data) {
+        assert!((a - b).abs() < 1e-3 * largest, "{a} {b}");
+    }
+}
+
 #[test]
 fn gradients_of_the_whole_are_slopes() {
     let sample = Sample::new(8);
