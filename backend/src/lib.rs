@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod bootstrappers;
 mod keys;
 mod memory;
 mod predict;

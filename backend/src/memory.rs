@@ -1,7 +1,6 @@
 //! Bytes of the server's keys, and the most an evaluation has in memory.
 
-use std::ops::RangeInclusive;
-
+use hecc_ir::bootstrappers::Lifetimes;
 use hecc_ir::linear::baby_giant;
 use hecc_ir::params::{Parameters, Transform};
 use hecc_ir::plan::KeyManifest;
@@ -55,7 +54,7 @@ pub fn peak_bytes(
     parameters: &Parameters,
     offsets: &MapOffsets,
     keys: &KeyManifest,
-    bootstrappers: &[RangeInclusive<usize>],
+    bootstrappers: &Lifetimes,
 ) -> u64 {
     // Bytes of a vector of N residues.
     let vector = WORD << parameters.log_n;
@@ -108,10 +107,7 @@ pub fn peak_bytes(
                 ciphertext(parameters.top(), 10) + 2 * next.unwrap_or(0)
             }
         };
-        let built = bootstrappers
-            .iter()
-            .filter(|uses| uses.contains(&value))
-            .count() as u64;
+        let built = bootstrappers.alive(value) as u64;
         worst = worst.max(living + work + built * bootstrapper);
         for &dead in &dying[value] {
             let node = &program.nodes[dead];

@@ -1,11 +1,11 @@
 //! What an evaluation will take: seconds by a cost table, bytes by counting residues.
 
+use hecc_ir::bootstrappers::Lifetimes;
 use hecc_ir::costs::{CostTable, MapCounts};
 use hecc_ir::params::Parameters;
 use hecc_ir::plan::{KeyManifest, Prediction};
 use hecc_ir::program::{Op, Program};
 
-use crate::bootstrappers;
 use crate::keys::{MapOffsets, enters_at};
 use crate::memory;
 
@@ -39,15 +39,14 @@ pub fn predict(
             }
         }
     };
-    let lifetimes = bootstrappers::lifetimes(program);
+    let bootstrappers = Lifetimes::of(program);
     let groups = parameters.bootstrap.as_ref().map_or(1, |b| b.cts.len());
-    let bootstrappers = bootstrappers::encoded(program, groups);
     Prediction {
         nodes: program.nodes.iter().map(seconds).collect(),
-        setup: bootstrappers * costs.bootstrap_setup(parameters),
+        setup: bootstrappers.encoded(groups) * costs.bootstrap_setup(parameters),
         threads: costs.threads,
         machine: costs.machine.clone(),
-        peak_bytes: memory::peak_bytes(program, parameters, offsets, keys, &lifetimes),
+        peak_bytes: memory::peak_bytes(program, parameters, offsets, keys, &bootstrappers),
         key_bytes: memory::key_bytes(parameters, keys),
     }
 }

@@ -32,6 +32,7 @@ pub mod params;
 pub mod primes;
 pub mod security;
 
+pub mod bootstrappers;
 pub mod costs;
 
 pub mod plan;

@@ -8,7 +8,8 @@
 //! candidates, the ciphertexts of every activation, and the bootstrappers that twists ask for, and
 //! lowers the total: (min,+) dynamic programming over the tree of main operands, and four uniform
 //! choices (multiplexed or dense, plain or twisted), are starts for coordinate descent: one hub's
-//! layout at a time, then the twist of all hubs of one layout.
+//! layout at a time, then the twist of all hubs of one layout. What the chosen maps cost is then counted
+//! exactly; for turned copies the counts of candidates are upper bounds.
 //!
 //! Does not: look at weights, levels or units.
 //!

@@ -26,6 +26,8 @@ pub struct Prices {
     /// Building one bootstrapper: encoding the transforms of both directions at the top of the chain.
     /// Activations that turn their copies alike share one.
     pub bootstrapper: f64,
+    /// Groups of coefficients-to-slots: of a bootstrapper beside another, only the first is encoded.
+    pub groups: usize,
     /// Keeping one, of a gigabyte or two, over one further hub: a tie-breaker for memory.
     pub alive: f64,
 }
@@ -48,6 +50,7 @@ impl Prices {
             mul,
             activation,
             bootstrapper: table.bootstrap_setup(parameters),
+            groups: parameters.bootstrap.as_ref().map_or(1, |b| b.cts.len()),
             alive: ALIVE,
         }
     }
@@ -68,6 +71,7 @@ impl Prices {
             mul: 3.0e-3,
             activation: 0.5,
             bootstrapper: 0.7,
+            groups: 3,
             alive: ALIVE,
         }
     }

@@ -21,7 +21,7 @@ use crate::choose_parameters::{self, Constraints, RINGS, Sets, twist_granularity
 use crate::cost::Prices;
 use crate::known::{Known, Memo};
 use crate::lower_to_slots::{Units, lower_to_slots};
-use crate::place::{Mode, Placed, depth_of, forced_variants, levelled_depth, place_at, problem};
+use crate::place::{Mode, Placed, depth_of, least_setup, levelled_depth, place_at, problem};
 use crate::placement::Problem;
 use crate::rates::Rates;
 use crate::steps::{HubKind, Steps};
@@ -235,11 +235,10 @@ impl Explorer<'_> {
 
     /// Places the packed network on the sets; what does not fit is refused.
     fn add(&self, packed: Packed, shelf: &Shelf, leave_out: bool, found: &mut Explored) {
-        let set_up = forced_variants(&packed.graph) as f64;
         let mut sets: Vec<(f64, usize, Problem)> = Vec::with_capacity(shelf.sets.len());
         for (at, rates) in shelf.sets.iter().enumerate() {
             let problem = problem(&packed.graph, &packed.counts, rates);
-            let bound = problem.least() + set_up * rates.setup;
+            let bound = problem.least() + least_setup(&packed.graph, &problem, rates);
             sets.push((bound, at, problem));
         }
         if leave_out {

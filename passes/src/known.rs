@@ -10,6 +10,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use hecc_ir::costs::MapCounts;
 use hecc_ir::layout::Layout;
 use hecc_ir::nn::{Linear, Shape};
 
@@ -127,6 +128,8 @@ pub struct Known {
     relations: Memo<Arc<Relation>, usize>,
     distances: Memo<MapKey, Arc<Vec<Distances>>>,
     options: Memo<MapKey, Arc<MapOptions>>,
+    /// By map, fold and giant step.
+    counts: Memo<(MapKey, (bool, usize)), Option<MapCounts>>,
     lists: Memo<Vec<Layout>, Numbered<Vec<Candidate>>>,
     prices: Memo<[u64; 7], usize>,
     classes: Memo<ClassKey, Cells>,
@@ -144,6 +147,7 @@ impl Default for Known {
             relations: Memo::sized(BYTES, |r, _| r.size()),
             distances: Memo::sized(BYTES, |_, d| d.iter().map(Distances::size).sum()),
             options: Memo::sized(BYTES, of_options),
+            counts: Memo::new(ENTRIES),
             lists: Memo::new(ENTRIES),
             prices: Memo::new(ENTRIES),
             classes: Memo::sized(BYTES, of_cells),
@@ -204,6 +208,20 @@ impl Known {
         prices: &Prices,
     ) -> MapChoice {
         self.options(relation, input, output).cheapest(prices)
+    }
+
+    /// The true counts of a map of this relation between two layouts, with this fold and giant step; `count`
+    /// finds them.
+    pub fn counts(
+        &self,
+        relation: &Numbered<Relation>,
+        input: &Layout,
+        output: &Layout,
+        split: (bool, usize),
+        count: impl FnOnce() -> Option<MapCounts>,
+    ) -> Option<MapCounts> {
+        let key = (relation.number, input.clone(), output.clone());
+        self.counts.of((key, split), |_| count())
     }
 
     /// A list of candidates, numbered.

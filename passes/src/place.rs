@@ -28,6 +28,7 @@ mod scales;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hecc_ir::bootstrappers::{Lifetimes, Variant};
 use hecc_ir::costs::{CostTable, MapCounts};
 use hecc_ir::function::Approximation;
 use hecc_ir::params::{Parameters, depth};
@@ -58,7 +59,7 @@ pub enum Mode {
 pub struct Placed {
     /// One choice per slots node.
     pub placement: Placement,
-    /// Seconds of encoding the bootstraps' transforms, once for each variant.
+    /// Seconds of building bootstrappers, as [`hecc_ir::bootstrappers`] counts them.
     pub setup: f64,
     /// No placement takes less, setting up included.
     pub bound: f64,
@@ -116,40 +117,68 @@ pub(crate) fn place_at(
                 best = other;
             }
         }
-        let bound = best.bound + forced_variants(graph) as f64 * rates.setup;
+        let bound = best.bound + least_setup(graph, problem, rates);
         best.bound = bound.min(best.seconds());
     }
     placement::validate(problem, &best.placement)?;
     Ok(best)
 }
 
-/// Variants of the bootstrap that every placement sets up: those of activations that have no other way.
-pub(crate) fn forced_variants(graph: &Graph) -> usize {
-    let mut forced = BTreeSet::new();
-    for node in &graph.nodes {
-        if let Op::Activation { ways, .. } = &node.op {
-            let mut variants: Vec<Option<Variant>> =
-                ways.iter().map(|way| variant(graph, node, way)).collect();
-            variants.dedup();
-            if let [Some(only)] = variants[..] {
-                forced.insert(only);
-            }
+/// Seconds of building bootstrappers that no placement does without: those of activations that nothing but
+/// a bootstrap computes. Where others of a family may be built beside them, only the first is sure to be a
+/// whole one.
+pub(crate) fn least_setup(graph: &Graph, problem: &Problem, rates: &Rates) -> f64 {
+    let parameters = &rates.parameters;
+    let top = parameters.top();
+    let possible = |way: &Way| way.demand(0).is_some_and(|level| level <= top);
+    let mut forced = Vec::new();
+    let mut open = BTreeSet::new();
+    for (value, (node, priced)) in graph.nodes.iter().zip(&problem.nodes).enumerate() {
+        let Op::Activation { ways, .. } = &node.op else {
+            continue;
+        };
+        // The problem may have further ways.
+        let of_way = |at: usize| variant(graph, node, ways.get(at)?, parameters);
+        let all = (0..priced.ways.len()).filter(|&at| possible(&priced.ways[at]));
+        let all: BTreeSet<Option<Variant>> = all.map(of_way).collect();
+        match all.first() {
+            Some(&Some(only)) if all.len() == 1 => forced.push((value, only)),
+            Some(_) | None => open.extend(all.into_iter().flatten().map(|v| v.family())),
         }
     }
-    forced.len()
+    if let Some(node) = problem.nodes.iter().position(|node| node.refresh.is_some()) {
+        open.insert(refresh_variant(&graph.nodes[node], parameters).family());
+    }
+    // As if the first of an open family lived to the end.
+    let relatives: Vec<(usize, Variant)> = forced
+        .iter()
+        .filter(|(_, variant)| open.contains(&variant.family()))
+        .map(|&(_, variant)| (usize::MAX, variant))
+        .collect();
+    let lives: Lifetimes = forced.into_iter().chain(relatives).collect();
+    lives.encoded(rates.groups) * rates.setup
 }
 
-/// Bits of rho; stride and twists of an activation that turns its copies.
-type Variant = (u64, Option<(usize, usize, usize)>);
+/// The bootstrapper of a way; None for a levelled one. Its operand stands at the set's scale.
+fn variant(
+    graph: &Graph,
+    node: &Node,
+    way: &Approximation,
+    parameters: &Parameters,
+) -> Option<Variant> {
+    match way {
+        Approximation::Fused { rho, .. } => {
+            let from = &graph.nodes[node.op.operands()[0]].layout;
+            Some(Variant::new(from, &node.layout, *rho, parameters.scale()))
+        }
+        Approximation::Levelled { .. } | Approximation::Square { .. } => None,
+    }
+}
 
-fn variant(graph: &Graph, node: &Node, way: &Approximation) -> Option<Variant> {
-    let Approximation::Fused { rho, .. } = way else {
-        return None;
-    };
-    let from = &graph.nodes[node.op.operands()[0]].layout;
-    let turn =
-        (from.twist != node.layout.twist).then_some((from.stride(), from.twist, node.layout.twist));
-    Some((rho.to_bits(), turn))
+/// The bootstrapper of a plain bootstrap.
+fn refresh_variant(node: &Node, parameters: &Parameters) -> Variant {
+    let layout = &node.layout;
+    Variant::new(layout, layout, IDENTITY_RHO, parameters.scale())
 }
 
 fn without_refresh(problem: &Problem) -> Problem {
@@ -163,23 +192,22 @@ fn without_refresh(problem: &Problem) -> Problem {
 
 /// A placement with what it sets up.
 fn placed(graph: &Graph, rates: &Rates, placement: Placement) -> Placed {
-    let mut variants = BTreeSet::new();
+    let parameters = &rates.parameters;
+    let mut uses = Vec::new();
     let mut bootstraps = 0;
     for (value, choice) in placement.choices.iter().enumerate() {
         let node = &graph.nodes[value];
-        if let Some(variant) = chosen(node, choice).and_then(|way| variant(graph, node, way)) {
-            variants.insert(variant);
-            bootstraps += node.layout.parts;
-        }
-        if choice.refreshed.is_some() {
-            variants.insert((IDENTITY_RHO.to_bits(), None));
-            bootstraps += node.layout.parts;
+        let fused = chosen(node, choice).and_then(|way| variant(graph, node, way, parameters));
+        let refreshed = choice.refreshed.map(|_| refresh_variant(node, parameters));
+        for (step, variant) in [(2 * value, fused), (2 * value + 1, refreshed)] {
+            if let Some(variant) = variant {
+                uses.push((step, variant));
+                bootstraps += node.layout.parts;
+            }
         }
     }
-    let setup = match variants.len() {
-        0 => 0.0,
-        n => n as f64 * rates.setup,
-    };
+    let lives: Lifetimes = uses.into_iter().collect();
+    let setup = lives.encoded(rates.groups) * rates.setup;
     Placed {
         bound: placement.bound,
         placement,

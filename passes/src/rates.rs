@@ -22,6 +22,8 @@ pub struct Rates {
     pub mul: Vec<f64>,
     /// Of building one bootstrapper.
     pub setup: f64,
+    /// Groups of coefficients-to-slots; 1 for a set without bootstrap.
+    pub groups: usize,
     costs: Arc<CostTable>,
     /// By level and degree.
     polynomials: Memo<(usize, usize), f64>,
@@ -43,6 +45,7 @@ impl Rates {
             add: all(&|l| costs.add(&parameters, l)),
             mul: all(&|l| costs.mul(&parameters, l)),
             setup: costs.bootstrap_setup(&parameters),
+            groups: parameters.bootstrap.as_ref().map_or(1, |b| b.cts.len()),
             costs: Arc::clone(costs),
             polynomials: Memo::new(CAPACITY),
             bootstraps: Memo::new(CAPACITY),

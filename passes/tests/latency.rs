@@ -2,11 +2,13 @@
 
 mod networks;
 
+use hecc_backend::emit;
 use hecc_ir::function::{Approximation, Function};
 use hecc_ir::nn::{Graph, Linear, Op};
+use hecc_ir::plan::Preprocess;
 use hecc_passes::latency::{Oracle, Predicted};
 use hecc_passes::replace::{activations, apply};
-use hecc_passes::{Folded, Options, PassError, fold_linear, lower};
+use hecc_passes::{Folded, Lowered, Options, PassError, fold_linear, lower};
 use networks::{
     Numbers, Style, calibrate, dense, digits, evaluate, exact, image, mobile, pre_activation,
     resnet,
@@ -65,7 +67,17 @@ fn alternative(graph: &Graph, activation: usize, kind: usize) -> Op {
 fn lowered(folded: &Folded, ops: &[Op], options: &Options) -> Result<Predicted, PassError> {
     let edited = fold_linear(&apply(&folded.graph, ops)).unwrap();
     let calibration = calibrate(&edited.graph, 1);
-    let accept = &mut |lowered: hecc_passes::Lowered| Ok(lowered.report.candidates[0].clone());
+    let accept = &mut |lowered: Lowered| {
+        let best = lowered.report.candidates[0].clone();
+        let planned = planned(lowered, options);
+        let close = (planned - best.seconds).abs() <= 1e-9 * planned;
+        assert!(
+            close,
+            "the plan takes {planned}, its placement {}",
+            best.seconds
+        );
+        Ok(best)
+    };
     let best = lower(&edited, &calibration, options, &mut |_, _| (), accept)?;
     Ok(Predicted {
         seconds: best.seconds,
@@ -75,7 +87,31 @@ fn lowered(folded: &Folded, ops: &[Op], options: &Options) -> Result<Predicted, 
     })
 }
 
-/// Compares the oracle with the pipeline on pseudo-random genomes of `kinds`.
+/// What the finished plan predicts.
+fn planned(lowered: Lowered, options: &Options) -> f64 {
+    let shape = lowered.program.nodes[0].layout.shape;
+    let preprocess = Preprocess {
+        mean: vec![0.0; shape.c],
+        std: vec![1.0; shape.c],
+        width: shape.w,
+        height: shape.h,
+        channels: shape.c,
+        classes: Vec::new(),
+    };
+    let (program, parameters) = (lowered.program, lowered.parameters);
+    let plan = emit(
+        program,
+        parameters,
+        128,
+        false,
+        "",
+        preprocess,
+        &options.costs,
+    );
+    plan.unwrap().prediction.seconds()
+}
+
+/// Compares the oracle with the pipeline, and the pipeline with its plans, on pseudo-random genomes of `kinds`.
 fn check(name: &str, graph: &Graph, genomes: usize, kinds: &[usize]) {
     let folded = fold_linear(graph).unwrap();
     let oracle = Oracle::new(&folded, &Options::default()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use hecc_ir::bootstrappers::encoded;
 use hecc_ir::layout::Layout;
 
 use super::tables::Tables;
@@ -40,21 +41,18 @@ impl Turns {
 
     /// Seconds, were `hub` to make `turn` as well.
     fn cost(&self, more: Option<(Turn, usize)>, prices: &Prices) -> f64 {
-        let mut total = 0.0;
-        let mut met = false;
-        for (turn, hubs) in &self.0 {
+        let known = |(turn, hubs): (&Turn, &BTreeSet<usize>)| {
             let extra = more.filter(|(t, _)| t == turn).map(|(_, hub)| hub);
-            met |= extra.is_some();
-            let first = hubs.first().copied().into_iter().chain(extra).min();
-            let last = hubs.last().copied().into_iter().chain(extra).max();
-            if let (Some(first), Some(last)) = (first, last) {
-                total += prices.bootstrapper + prices.alive * (last - first) as f64;
-            }
-        }
-        match more {
-            Some(_) if !met => total + prices.bootstrapper,
-            _ => total,
-        }
+            let first = hubs.first().copied().into_iter().chain(extra).min()?;
+            let last = hubs.last().copied().into_iter().chain(extra).max()?;
+            Some(((), first, last))
+        };
+        let new = more.filter(|(turn, _)| !self.0.contains_key(turn));
+        // One family: rho is the same for all activations but those of a search.
+        let lives = self.0.iter().filter_map(known);
+        let lives = lives.chain(new.map(|(_, hub)| ((), hub, hub)));
+        let alive: usize = lives.clone().map(|(_, first, last)| last - first).sum();
+        prices.bootstrapper * encoded(lives, prices.groups) + prices.alive * alive as f64
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
+use hecc_ir::costs::MapCounts;
+use hecc_ir::layout::Layout;
 use hecc_ir::linear::MAX_VISITED;
+use hecc_ir::program::LinearMap;
 
 use super::{Effort, HubLayout, Layouts, Request};
 use crate::PassError;
-use crate::cost::Prices;
+use crate::cost::{MapChoice, Prices};
 use crate::known::{Cell, Cells, ClassKey, Known, Numbered};
 use crate::layout_candidates::{
     Candidate, Twist, plain_candidates, total_stride, with_copies, with_twists,
 };
 use crate::relation::Relation;
-use crate::steps::{HubKind, Steps};
+use crate::steps::{Addend, HubKind, Steps};
 
 /// One addend, from the hub it reads to the hub it belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -168,16 +171,59 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// The map with its true counts: those of candidates are about right where copies are turned.
+    fn recounted(
+        &self,
+        map: MapChoice,
+        edge: usize,
+        addend: &Addend,
+        input: &Layout,
+        output: &Layout,
+    ) -> MapChoice {
+        if input.twist == 0 && output.twist == 0 || map.cost.is_infinite() {
+            return map;
+        }
+        let relation = &self.classes[self.edges[edge].class].relation;
+        let split = (map.fold, map.giant);
+        let counts = self.known.counts(relation, input, output, split, || {
+            let map = LinearMap {
+                stages: addend.stages.clone(),
+                gain: 1.0,
+                bias_gain: 1.0,
+                fold: map.fold,
+                giant: map.giant,
+            };
+            let structure = map.offsets(input, output).ok()?;
+            Some(MapCounts::of(
+                &structure,
+                map.giant,
+                input.parts,
+                output.parts,
+            ))
+        });
+        // A map that cannot be built is refused when it is lowered.
+        counts.map_or(map, |counts| MapChoice {
+            cost: self.prices.map.seconds(&counts),
+            diagonals: counts.diagonals,
+            babies: counts.babies,
+            giants: counts.giants,
+            ..map
+        })
+    }
+
     /// What `choice`, one candidate per hub, amounts to.
     pub fn layouts(&self, steps: &Steps, choice: &[usize], cost: f64) -> Layouts {
         let mut edges = 0..self.edges.len();
         let mut maps = vec![Vec::new(); steps.sums.len()];
         for hub in &steps.hubs {
             for sum in hub.kind.sums() {
-                for _ in &steps.sums[sum].addends {
+                for addend in &steps.sums[sum].addends {
                     let edge = edges.next().expect("one edge per addend");
                     let Edge { source, target, .. } = self.edges[edge];
-                    maps[sum].push(self.cell(edge, choice[source], choice[target]).map);
+                    let map = self.cell(edge, choice[source], choice[target]).map;
+                    let from = &self.candidates(source)[choice[source]].seen;
+                    let to = &self.candidates(target)[choice[target]].plain;
+                    maps[sum].push(map.map(|map| self.recounted(map, edge, addend, from, to)));
                 }
             }
         }

@@ -10,6 +10,9 @@ use super::{Placed, chosen, degree};
 use crate::approximate::{IDENTITY_DEGREE, IDENTITY_RHO, identity};
 use crate::placement::Choice;
 
+/// Scales that differ by less, relatively, are equal.
+const ROUNDING: f64 = 1e-12;
+
 /// Writes the program that a placement describes.
 pub fn emit_program(graph: &Graph, placed: &Placed, parameters: &Parameters) -> Program {
     let scales = Scales::of(graph);
@@ -172,6 +175,11 @@ impl Writer<'_> {
         let at = level + usize::from(mended);
         let prime = self.parameters.q[at + 1] as f64;
         let own = self.nodes[x].scale * self.nodes[y].scale / prime;
+        // Values at one scale differ in no bit, so that their bootstraps share a bootstrapper.
+        let own = match (own / scale - 1.0).abs() < ROUNDING {
+            true => scale,
+            false => own,
+        };
         let product = self.push(node, program::Op::Mul { x, y }, at, own, target);
         if !mended {
             return product;

@@ -1,0 +1,172 @@
+//! Which bootstrappers an execution builds, while which steps they are alive, and how much of them it
+//! encodes: one home for the placement, which prices them, and for the plan, which predicts them.
+//!
+//! A bootstrapper is built at its first use and dropped after its last one, for each holds encoded
+//! transforms of a gigabyte or two. One that is built while another lives that differs in the turn of the
+//! copies only takes over all but the first group of coefficients-to-slots.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::layout::Layout;
+use crate::program::{Op, Program};
+
+/// What the encoded transforms of a bootstrapper depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variant {
+    /// Slots between two copies, and the rotation of copy k over k; zeros where copies stay.
+    turn: (usize, usize),
+    family: Family,
+}
+
+/// What variants must have in common to share most of their transforms: bits of rho and of the operand's
+/// scale, both positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Family(u64, u64);
+
+impl Variant {
+    /// Of an activation from one layout to the other with this `rho`, on an operand of this scale.
+    pub fn new(from: &Layout, to: &Layout, rho: f64, input_scale: f64) -> Self {
+        let stride = from.stride();
+        let by = (from.twist + stride - to.twist) % stride;
+        Self {
+            // Without a turn the distance is of no account.
+            turn: if by == 0 { (0, 0) } else { (stride, by) },
+            family: Family(rho.to_bits(), input_scale.to_bits()),
+        }
+    }
+
+    /// Those that it can share with.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+}
+
+/// Of every bootstrapper, the steps from its first use to its last. Steps are numbered in the order of
+/// execution, by nodes or otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifetimes(BTreeMap<Variant, RangeInclusive<usize>>);
+
+impl FromIterator<(usize, Variant)> for Lifetimes {
+    /// From all uses, in any order.
+    fn from_iter<I: IntoIterator<Item = (usize, Variant)>>(uses: I) -> Self {
+        let mut lives = BTreeMap::new();
+        for (step, variant) in uses {
+            let life = lives.entry(variant).or_insert(step..=step);
+            *life = *life.start().min(&step)..=*life.end().max(&step);
+        }
+        Self(lives)
+    }
+}
+
+impl Lifetimes {
+    /// Of a program's nodes.
+    pub fn of(program: &Program) -> Self {
+        let uses = program.nodes.iter().enumerate().filter_map(|(step, node)| {
+            let Op::Activate { x, rho, .. } = node.op else {
+                return None;
+            };
+            let from = &program.nodes[x];
+            let variant = Variant::new(&from.layout, &node.layout, rho, from.scale);
+            Some((step, variant))
+        });
+        uses.collect()
+    }
+
+    /// How many bootstrappers are alive at `step`.
+    pub fn alive(&self, step: usize) -> usize {
+        self.0.values().filter(|life| life.contains(&step)).count()
+    }
+
+    /// What is encoded, in whole bootstrappers, where coefficients-to-slots has `groups`; see [`encoded`].
+    pub fn encoded(&self, groups: usize) -> f64 {
+        let lives = self.0.iter();
+        encoded(
+            lives.map(|(variant, life)| (variant.family, *life.start(), *life.end())),
+            groups,
+        )
+    }
+}
+
+/// What is encoded, in whole bootstrappers, for these families, first uses and last uses: one that is built
+/// while another of its family lives is a share of 1 in `groups`.
+pub fn encoded<F: PartialEq>(
+    lives: impl Iterator<Item = (F, usize, usize)> + Clone,
+    groups: usize,
+) -> f64 {
+    let share = |(family, built, _): (F, usize, usize)| {
+        let related = lives
+            .clone()
+            .any(|(other, first, last)| other == family && first < built && built <= last);
+        if related {
+            1.0 / groups.max(1) as f64
+        } else {
+            1.0
+        }
+    };
+    // The sum of nothing is -0.
+    lives.clone().map(share).fold(0.0, |sum, share| sum + share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Shape;
+
+    fn layout(twist: usize) -> Layout {
+        Layout {
+            slots: 512,
+            parts: 1,
+            shape: Shape::new(2, 4, 4),
+            gap: 1,
+            rows: 4,
+            cols: 4,
+            copies: 4,
+            twist,
+        }
+    }
+
+    #[test]
+    fn relatives_share_while_they_live() {
+        let check = |uses: &[(usize, usize, f64)], expect: f64| {
+            let variant =
+                |&(step, twist, rho)| (step, Variant::new(&layout(0), &layout(twist), rho, 2.0));
+            let lives: Lifetimes = uses.iter().map(variant).collect();
+            let got = lives.encoded(4);
+            assert_eq!(got, expect, "{uses:?}");
+            assert!(got.is_sign_positive());
+        };
+        check(&[], 0.0);
+        check(&[(1, 0, 0.5), (3, 0, 0.5)], 1.0);
+        // Beside a relative, after one, beside a stranger.
+        check(&[(1, 0, 0.5), (2, 16, 0.5), (3, 0, 0.5)], 1.25);
+        check(&[(1, 0, 0.5), (2, 16, 0.5), (3, 16, 0.5)], 2.0);
+        check(&[(1, 0, 0.5), (2, 16, 0.25), (3, 0, 0.5)], 2.0);
+        // A chain: each is built beside the one before it.
+        check(
+            &[
+                (1, 0, 0.5),
+                (2, 16, 0.5),
+                (3, 0, 0.5),
+                (4, 32, 0.5),
+                (5, 16, 0.5),
+            ],
+            1.5,
+        );
+    }
+
+    #[test]
+    fn copies_that_stay_need_no_turn() {
+        let variant = |from, to| Variant::new(&layout(from), &layout(to), 0.5, 1.0);
+        assert_eq!(variant(0, 0), variant(16, 16));
+        assert_eq!(variant(0, 16), variant(16, 32));
+        assert_ne!(variant(0, 16), variant(16, 0));
+        let lives: Lifetimes = [(2, variant(0, 0)), (5, variant(0, 16)), (7, variant(0, 0))]
+            .into_iter()
+            .collect();
+        assert_eq!(
+            [1, 2, 5, 6, 8].map(|step| lives.alive(step)),
+            [0, 1, 2, 1, 0]
+        );
+    }
+}
