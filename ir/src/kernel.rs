@@ -3,7 +3,7 @@
 
 use std::ops::{Add, Mul};
 
-use crate::nn::{Linear, Shape, Window};
+use crate::nn::{Linear, Shape};
 
 /// Output channels computed together: one load of the image serves all.
 const BLOCK: usize = 4;
@@ -118,38 +118,26 @@ fn dot<T: Real>(weights: &[f32], x: &[T]) -> T {
 
 /// Every input element times the weights, added to its window.
 fn conv_transpose<T: Real>(linear: &Linear, input: Shape, output: Shape, x: &[T]) -> Vec<T> {
-    let Linear::ConvTranspose {
-        weight,
-        window:
-            Window {
-                kernel,
-                stride,
-                pads,
-                dilation,
-                groups,
-            },
-        ..
-    } = linear
-    else {
+    let Linear::ConvTranspose { weight, window, .. } = linear else {
         return Vec::new();
     };
-    let (in_group, out_group) = (input.c / groups, output.c / groups);
-    let taps = kernel[0] * kernel[1];
+    let (in_group, out_group) = (input.c / window.groups, output.c / window.groups);
+    let taps = window.taps();
     let mut out = vec![T::default(); output.elements()];
     for (pair, weights) in weight.chunks_exact(taps).enumerate() {
         let (ci, co) = (pair / out_group, pair % out_group);
         let co = ci / in_group * out_group + co;
         for (tap, &w) in weights.iter().enumerate() {
-            let (dy, dx) = (tap / kernel[1] * dilation[0], tap % kernel[1] * dilation[1]);
+            let [dy, dx] = window.offset(tap);
             for iy in 0..input.h {
-                let y = (iy * stride[0] + dy).wrapping_sub(pads[0]);
+                let y = (iy * window.stride[0] + dy).wrapping_sub(window.pads[0]);
                 if y >= output.h {
                     continue;
                 }
                 let from = &x[input.index(ci, iy, 0)..][..input.w];
                 let to = &mut out[output.index(co, y, 0)..][..output.w];
                 for (ix, &value) in from.iter().enumerate() {
-                    let column = (ix * stride[1] + dx).wrapping_sub(pads[1]);
+                    let column = (ix * window.stride[1] + dx).wrapping_sub(window.pads[1]);
                     if let Some(sum) = to.get_mut(column) {
                         *sum = *sum + value * T::from(w);
                     }
@@ -209,44 +197,32 @@ fn conv<T: Real, const LANES: usize>(
     output: Shape,
     x: &[T],
 ) -> Vec<T> {
-    let Linear::Conv {
-        weight,
-        window:
-            Window {
-                kernel,
-                stride,
-                pads,
-                dilation,
-                groups,
-            },
-        ..
-    } = linear
-    else {
+    let Linear::Conv { weight, window, .. } = linear else {
         return Vec::new();
     };
-    let (per_group, taps) = (input.c / groups, kernel[0] * kernel[1]);
-    let out_group = output.c / groups;
+    let (per_group, taps) = (input.c / window.groups, window.taps());
+    let out_group = output.c / window.groups;
     // A single column knows no stride.
-    let across = if output.w == 1 { 1 } else { stride[1] };
+    let across = if output.w == 1 { 1 } else { window.stride[1] };
     let image = Phases::new::<LANES>(
         x,
         input,
         output,
         across,
-        pads,
-        (kernel[1] - 1) * dilation[1],
+        &window.pads,
+        (window.kernel[1] - 1) * window.dilation[1],
     );
     // Where tap i of the first input channel finds its values for the output's first row.
     let starts: Vec<usize> = (0..taps)
         .map(|tap| {
-            let (dy, dx) = (tap / kernel[1] * dilation[0], tap % kernel[1] * dilation[1]);
+            let [dy, dx] = window.offset(tap);
             dy * image.pitch + dx % across * image.width + dx / across
         })
         .collect();
     let plane = image.rows * image.pitch;
     let mut out = vec![T::default(); output.elements()];
     let mut packed: Vec<[T; BLOCK]> = Vec::new();
-    for group in 0..*groups {
+    for group in 0..window.groups {
         let first_input = group * per_group * plane;
         for block in (0..out_group).step_by(BLOCK) {
             let first = group * out_group + block;
@@ -262,7 +238,7 @@ fn conv<T: Real, const LANES: usize>(
             for y in 0..output.h {
                 for x0 in (0..output.w).step_by(LANES) {
                     let mut sums = [[T::default(); LANES]; BLOCK];
-                    let corner = first_input + y * stride[0] * image.pitch + x0;
+                    let corner = first_input + y * window.stride[0] * image.pitch + x0;
                     for (ci, weights) in packed.chunks_exact(taps).enumerate() {
                         let from = corner + ci * plane;
                         for (weights, start) in weights.iter().zip(&starts) {
@@ -302,6 +278,7 @@ fn accumulate<T: Real, const LANES: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Window;
     use crate::sparse::{Sparse, bias};
     use crate::testing::{Random, linear_samples};
 

@@ -65,6 +65,18 @@ impl Window {
         Self { groups, ..self }
     }
 
+    /// Rows and columns from the first tap to tap `tap`, row-major.
+    pub fn offset(&self, tap: usize) -> [usize; 2] {
+        let [row, column] = [tap / self.kernel[1], tap % self.kernel[1]];
+        [row * self.dilation[0], column * self.dilation[1]]
+    }
+
+    /// Which position along `axis` (0 rows, 1 columns) of the operand tap `tap` of the kernel meets for
+    /// position `at` of the result; beyond any operand, wrapped around, in the padding before it.
+    pub fn met(&self, axis: usize, at: usize, tap: usize) -> usize {
+        (at * self.stride[axis] + tap * self.dilation[axis]).wrapping_sub(self.pads[axis])
+    }
+
     /// Taps of the kernel.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]

@@ -1,6 +1,6 @@
 //! Sparse matrices by rows, and every nn operator as one.
 
-use crate::nn::{Linear, Shape, Window};
+use crate::nn::{Linear, Shape};
 
 /// A sparse matrix, row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,38 +147,27 @@ pub fn for_each_entry(
         })
     };
     match linear {
-        Linear::Conv {
-            weight,
-            window:
-                Window {
-                    kernel,
-                    stride,
-                    pads,
-                    dilation,
-                    groups,
-                },
-            ..
-        } => {
-            let per_group = input.c / groups;
-            let taps = kernel[0] * kernel[1];
+        Linear::Conv { weight, window, .. } => {
+            let per_group = input.c / window.groups;
+            let taps = window.taps();
             for (row, (co, y, x)) in positions().enumerate() {
-                let first = co / (output.c / groups) * per_group;
+                let first = co / (output.c / window.groups) * per_group;
                 for (ci, w) in weight[co * per_group * taps..][..per_group * taps]
                     .chunks_exact(taps)
                     .enumerate()
                 {
-                    for ky in 0..kernel[0] {
-                        let iy = (y * stride[0] + ky * dilation[0]).wrapping_sub(pads[0]);
+                    for ky in 0..window.kernel[0] {
+                        let iy = window.met(0, y, ky);
                         if iy >= input.h {
                             continue;
                         }
-                        for kx in 0..kernel[1] {
-                            let ix = (x * stride[1] + kx * dilation[1]).wrapping_sub(pads[1]);
+                        for kx in 0..window.kernel[1] {
+                            let ix = window.met(1, x, kx);
                             if ix < input.w {
                                 visit(
                                     row,
                                     input.index(first + ci, iy, ix),
-                                    w[ky * kernel[1] + kx] as f64,
+                                    w[ky * window.kernel[1] + kx] as f64,
                                 );
                             }
                         }
@@ -186,35 +175,26 @@ pub fn for_each_entry(
                 }
             }
         }
-        Linear::ConvTranspose {
-            weight,
-            window:
-                Window {
-                    kernel,
-                    stride,
-                    pads,
-                    dilation,
-                    groups,
-                },
-            ..
-        } => {
-            let (in_group, out_group) = (input.c / groups, output.c / groups);
+        Linear::ConvTranspose { weight, window, .. } => {
+            let (in_group, out_group) = (input.c / window.groups, output.c / window.groups);
             // The input position that a tap leads to an output position from, if there is one.
             let from = |axis: usize, at: usize, tap: usize, size: usize| {
-                let shifted = (at + pads[axis]).checked_sub(tap * dilation[axis])?;
-                let (from, rest) = (shifted / stride[axis], shifted % stride[axis]);
+                let shifted = (at + window.pads[axis]).checked_sub(tap * window.dilation[axis])?;
+                let (from, rest) = (shifted / window.stride[axis], shifted % window.stride[axis]);
                 (rest == 0 && from < size).then_some(from)
             };
             for (row, (co, y, x)) in positions().enumerate() {
                 let (first, co) = (co / out_group * in_group, co % out_group);
                 for ci in first..first + in_group {
-                    for ky in 0..kernel[0] {
+                    for ky in 0..window.kernel[0] {
                         let Some(iy) = from(0, y, ky, input.h) else {
                             continue;
                         };
-                        for kx in 0..kernel[1] {
+                        for kx in 0..window.kernel[1] {
                             if let Some(ix) = from(1, x, kx, input.w) {
-                                let at = ((ci * out_group + co) * kernel[0] + ky) * kernel[1] + kx;
+                                let at = (ci * out_group + co) * window.taps()
+                                    + ky * window.kernel[1]
+                                    + kx;
                                 visit(row, input.index(ci, iy, ix), weight[at] as f64);
                             }
                         }

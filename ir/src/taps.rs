@@ -1,6 +1,6 @@
 //! A convolution weight by weight.
 
-use crate::nn::{Linear, Shape, Window};
+use crate::nn::{Linear, Shape};
 
 /// One nonzero weight of a convolution, and where it meets the image.
 pub struct Tap {
@@ -41,45 +41,35 @@ struct Meet {
 impl<'a> Taps<'a> {
     /// Of `conv` between these shapes; None for another operator than `Conv`.
     pub fn new(conv: &'a Linear, input: Shape, output: Shape) -> Option<Self> {
-        let Linear::Conv {
-            weight,
-            window:
-                Window {
-                    kernel,
-                    stride,
-                    pads,
-                    dilation,
-                    groups,
-                },
-            ..
-        } = conv
-        else {
+        let Linear::Conv { weight, window, .. } = conv else {
             return None;
         };
         let meet = |axis: usize, tap: usize, from: usize, to: usize| {
-            let reach = tap * dilation[axis];
-            let at = pads[axis].saturating_sub(reach).div_ceil(stride[axis]);
-            let end = (from + pads[axis])
+            let reach = tap * window.dilation[axis];
+            let at = window.pads[axis]
                 .saturating_sub(reach)
-                .div_ceil(stride[axis])
+                .div_ceil(window.stride[axis]);
+            let end = (from + window.pads[axis])
+                .saturating_sub(reach)
+                .div_ceil(window.stride[axis])
                 .min(to);
             (at < end).then(|| Meet {
                 at,
-                from: at * stride[axis] + reach - pads[axis],
+                from: at * window.stride[axis] + reach - window.pads[axis],
                 count: end - at,
             })
         };
         let both = |tap: usize| {
-            let rows = meet(0, tap / kernel[1], input.h, output.h)?;
-            Some([rows, meet(1, tap % kernel[1], input.w, output.w)?])
+            let rows = meet(0, tap / window.kernel[1], input.h, output.h)?;
+            Some([rows, meet(1, tap % window.kernel[1], input.w, output.w)?])
         };
         Some(Self {
             weight,
             input,
             output,
-            in_group: input.c / groups,
-            out_group: output.c / groups,
-            meets: (0..kernel[0] * kernel[1]).map(both).collect(),
+            in_group: input.c / window.groups,
+            out_group: output.c / window.groups,
+            meets: (0..window.taps()).map(both).collect(),
         })
     }
 

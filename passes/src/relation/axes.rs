@@ -43,14 +43,7 @@ pub fn of_stage(stage: &Linear, input: Shape) -> Option<(Shape, [Pairs; 3])> {
         Linear::Conv {
             weight,
             out_channels,
-            window:
-                Window {
-                    kernel,
-                    stride,
-                    pads,
-                    dilation,
-                    groups,
-                },
+            window,
             ..
         } => {
             // Channels that only pad the output read nothing.
@@ -59,46 +52,41 @@ pub fn of_stage(stage: &Linear, input: Shape) -> Option<(Shape, [Pairs; 3])> {
                 .chunks(row)
                 .map(|w| w.iter().all(|&w| w == 0.0))
                 .collect();
-            let mut channels = grouped(input.c, *out_channels, *groups);
+            let mut channels = grouped(input.c, *out_channels, window.groups);
             channels.retain(|&(o, _)| !zero[o]);
-            let axis = |i: usize, extent: usize| {
-                let pads = [pads[i], pads[i + 2]];
-                window(extent, kernel[i], stride[i], dilation[i], pads)
-            };
-            let ((h, rows), (w, cols)) = (axis(0, input.h), axis(1, input.w));
+            let ((h, rows), (w, cols)) = (sliding(window, 0, input.h), sliding(window, 1, input.w));
             Some((Shape::new(*out_channels, h, w), [channels, rows, cols]))
         }
         Linear::ConvTranspose {
             out_channels,
-            window:
-                Window {
-                    kernel,
-                    stride,
-                    pads,
-                    dilation,
-                    groups,
-                },
+            window,
             ..
         } => {
             let shape = stage.output_shape(input).ok()?;
             let axis = |i: usize, extent: usize, outputs: usize| {
                 let mut pairs: Pairs = (0..extent)
                     .flat_map(|from| {
-                        (0..kernel[i]).map(move |k| (from * stride[i] + k * dilation[i], from))
+                        (0..window.kernel[i]).map(move |k| (window.met(i, from, k), from))
                     })
-                    .filter_map(|(to, from)| Some((to.checked_sub(pads[i])?, from)))
                     .filter(|&(to, _)| to < outputs)
                     .collect();
                 pairs.sort_unstable();
                 pairs
             };
-            let channels = grouped(input.c, *out_channels, *groups);
+            let channels = grouped(input.c, *out_channels, window.groups);
             let (rows, cols) = (axis(0, input.h, shape.h), axis(1, input.w, shape.w));
             Some((shape, [channels, rows, cols]))
         }
         Linear::AveragePool { kernel, stride } => {
-            let (h, rows) = window(input.h, kernel[0], stride[0], 1, [0, 0]);
-            let (w, cols) = window(input.w, kernel[1], stride[1], 1, [0, 0]);
+            let window = Window {
+                kernel: *kernel,
+                stride: *stride,
+                pads: [0; 4],
+                dilation: [1; 2],
+                groups: 1,
+            };
+            let (h, rows) = sliding(&window, 0, input.h);
+            let (w, cols) = sliding(&window, 1, input.w);
             Some((Shape::new(input.c, h, w), [diagonal(input.c), rows, cols]))
         }
         Linear::Affine { .. } | Linear::Elementwise { .. } => {
@@ -160,25 +148,12 @@ fn gathered(input: Shape, output: Shape, source: &[u32]) -> Option<[Pairs; 3]> {
 }
 
 /// Output extent and pairs of a window that slides along one axis.
-fn window(
-    extent: usize,
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
-    [before, after]: [usize; 2],
-) -> (usize, Pairs) {
-    let reach = dilation * (kernel.max(1) - 1) + 1;
-    let outputs = (extent + before + after)
+fn sliding(window: &Window, axis: usize, extent: usize) -> (usize, Pairs) {
+    let kernel = window.kernel[axis];
+    let reach = window.dilation[axis] * (kernel.max(1) - 1) + 1;
+    let outputs = (extent + window.pads[axis] + window.pads[axis + 2])
         .checked_sub(reach)
-        .map_or(0, |free| free / stride.max(1) + 1);
-    let mut pairs = Vec::new();
-    for o in 0..outputs {
-        for k in 0..kernel {
-            let position = o * stride + k * dilation;
-            if position >= before && position - before < extent {
-                pairs.push((o, position - before));
-            }
-        }
-    }
-    (outputs, pairs)
+        .map_or(0, |free| free / window.stride[axis].max(1) + 1);
+    let pairs = (0..outputs).flat_map(|o| (0..kernel).map(move |k| (o, window.met(axis, o, k))));
+    (outputs, pairs.filter(|&(_, from)| from < extent).collect())
 }
