@@ -168,8 +168,8 @@ mod tests {
         let mut random = Random::new(6);
         for _ in 0..200 {
             let mut bytes = bytes.clone();
-            let at = random.next() as usize % bytes.len();
-            bytes[at] ^= 1 << (random.next() % 8);
+            let at = random.below(bytes.len());
+            bytes[at] ^= 1 << random.below(8);
             assert!(Plan::from_bytes(&bytes).is_err());
         }
         let mut other = bytes.clone();
@@ -190,9 +190,9 @@ mod tests {
         for round in 0..500 {
             let mut body = body.to_vec();
             // Structure comes first: the last three quarters of the body are weights.
-            let at = random.next() as usize % (body.len() / if round % 4 == 0 { 1 } else { 6 });
+            let at = random.below(body.len() / if round % 4 == 0 { 1 } else { 6 });
             match round % 3 {
-                0 => body[at] ^= 1 << (random.next() % 8),
+                0 => body[at] ^= 1 << random.below(8),
                 1 => body[at] = 0xff,
                 _ => body.truncate(at),
             }

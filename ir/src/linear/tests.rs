@@ -243,7 +243,7 @@ fn maps_between_several_ciphertexts_mean_the_stages() {
 
 /// A layout that holds `shape` in ciphertexts of [`SLOTS`] slots, in any of the ways there are.
 fn any_layout(random: &mut Random, shape: Shape) -> Layout {
-    let mut below = |n: usize| random.next() as usize % n;
+    let mut below = |n: usize| random.below(n);
     let gap = 1 + below(2);
     let grid = [shape.h * gap + below(3), shape.w * gap + below(3)];
     let mut l = spread(shape, gap, grid);
