@@ -201,11 +201,8 @@ impl MapPrices {
 }
 
 impl CostTable {
-    /// The table that is built in, of two cores of a Zen 4. The pieces of maps in the ring 2^15 were measured
-    /// later than the rest, from maps of up to 24 x 16 diagonals instead of 8 x 16, while other programs took
-    /// 12 % of the processors (the median of the operations measured both times: 1.05 times as long), and are
-    /// not scaled back. In the other rings they are still those of small maps, which make rotations of the
-    /// operand look cheaper than those of large ones are.
+    /// The table that is built in, of two cores of a Zen 4: all rings in one run of `hecc-run bench` on a calm
+    /// machine.
     pub fn reference() -> &'static Self {
         static REFERENCE: LazyLock<CostTable> = LazyLock::new(|| {
             let json = include_str!("costs_reference.json");

@@ -242,7 +242,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The bootstrap without its P. A plan builds a bootstrapper once, on fresh memory: so does this.
+    /// The bootstrap without its P. A plan builds a bootstrapper once: so does this, but for the memory, which
+    /// maps have used before. In an evaluation part of it is new, and the first use of new memory costs more.
     fn bootstrap(&mut self, groups: usize, mut step: impl FnMut(&str)) -> Result<(), Failure> {
         let Some(shape) = &self.parameters.bootstrap else {
             return Err(broken("a set without a bootstrap"));

@@ -1,5 +1,6 @@
 //! `hecc-run bench`: measures the table that the compiler prices plans with.
 
+mod calm;
 mod company;
 mod fit;
 mod measure;
@@ -85,6 +86,7 @@ fn measure(args: &Bench) -> Result<CostTable, Failure> {
     for set in &sets {
         rows.extend(measure::measure(set, watch, &bar)?);
     }
+    calm::calm(&mut rows);
     bar.finish_and_clear();
     Ok(CostTable {
         version: VERSION,
