@@ -81,7 +81,11 @@ pub fn finish(
     }
     let chosen = best(chosen, &limits);
     let scores: Vec<Score> = chosen.iter().map(Confirmed::score).collect();
-    let kept = thin(&scores, MAX_POINTS).into_iter();
+    let costed = found.rivals.iter().zip(&verdicts);
+    let rivals: Vec<Score> = costed
+        .filter_map(|(rival, verdict)| Some(verdict.score(&rival.cost?)))
+        .collect();
+    let kept = thin(&scores, &rivals, MAX_POINTS).into_iter();
     let chosen: Vec<Confirmed> = kept.map(|i| chosen[i].clone()).collect();
     if chosen.is_empty() {
         return Err(

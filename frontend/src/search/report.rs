@@ -10,6 +10,8 @@ use tables::Table;
 
 /// Accuracies that differ by less are equal, 0 to 1.
 const EQUAL: f64 = 0.002;
+/// A plan's seconds are those of its placement up to this.
+const SAME: f64 = 1.001;
 
 /// The whole file. Writing to a string does not fail: results of write! are dropped.
 pub fn report(front: &Front) -> String {
@@ -162,7 +164,7 @@ fn comparison(front: &Front, b: &Baseline) -> [String; 9] {
         .min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
     let as_fast = b.cost.and_then(|cost| {
         points()
-            .filter(|p| seconds(p) <= cost.seconds)
+            .filter(|p| seconds(p) <= SAME * cost.seconds)
             .filter(|p| p.1.loss.is_none_or(|loss| loss <= b.loss))
             .max_by(|a, b| worth(a).total_cmp(&worth(b)))
     });

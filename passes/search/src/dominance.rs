@@ -159,17 +159,29 @@ pub fn front(scores: &[Option<Score>], limits: &Limits) -> Vec<usize> {
 }
 
 /// At most `most` points of a front, the ends among them: those go first without which the front would
-/// lose least area [BNE07]. Indices, ascending; `scores` by ascending seconds and descending loss.
-pub fn thin(scores: &[Score], most: usize) -> Vec<usize> {
+/// lose least area [BNE07]. One stays in any case without which none of the others would be as good as
+/// some of `rivals`, in loss and seconds. Indices, ascending; `scores` by ascending seconds and descending
+/// loss.
+pub fn thin(scores: &[Score], rivals: &[Score], most: usize) -> Vec<usize> {
     let place = |score: &Score| Rated::new(Some(score), &Limits::default()).place();
     let places: Vec<[f64; 2]> = scores.iter().map(place).collect();
+    let as_good = |i: usize, rival: &Score| {
+        scores[i].seconds <= rival.seconds && scores[i].loss <= rival.loss
+    };
     let mut kept: Vec<usize> = (0..scores.len()).collect();
     while kept.len() > most.max(2) {
         let area = |i: usize| {
             let [before, this, after] = [i - 1, i, i + 1].map(|i| places[kept[i]]);
             (this[0] - before[0]) * (after[1] - this[1])
         };
-        let least = (1..kept.len() - 1).min_by(|&a, &b| area(a).total_cmp(&area(b)));
+        let needed = |i: usize| {
+            let others = || kept.iter().filter(|&&other| other != kept[i]);
+            let only = |r: &Score| as_good(kept[i], r) && !others().any(|&o| as_good(o, r));
+            rivals.iter().any(only)
+        };
+        let least = (1..kept.len() - 1)
+            .filter(|&i| !needed(i))
+            .min_by(|&a, &b| area(a).total_cmp(&area(b)));
         match least {
             Some(least) => kept.remove(least),
             None => break,
@@ -308,11 +320,17 @@ mod tests {
             (1e-7, 20.0),
         ];
         let scores = points.map(|(loss, seconds)| score(loss, seconds));
-        let check = |most: usize, expect: &[usize]| assert_eq!(thin(&scores, most), expect);
+        let check = |most: usize, expect: &[usize]| {
+            assert_eq!(thin(&scores, &[], most), expect);
+        };
         check(9, &[0, 1, 2, 3, 4, 5, 6]);
         check(6, &[0, 1, 3, 4, 5, 6]);
-        check(4, &[0, 3, 4, 6]);
+        check(4, &[0, 4, 5, 6]);
         check(1, &[0, 6]);
-        assert!(thin(&[], 3).is_empty());
+        // As good as the first is only the third; as the second, two; as the last, none.
+        let rival = [score(0.49, 2.15), score(0.01, 9.0), score(0.001, 0.5)];
+        assert_eq!(thin(&scores, &rival, 4), [0, 2, 4, 6]);
+        assert_eq!(thin(&scores, &rival, 2), [0, 2, 4, 6]);
+        assert!(thin(&[], &rival, 3).is_empty());
     }
 }

@@ -5,12 +5,12 @@ use hecc_ir::nn::Graph;
 pub(crate) use hecc_ir::nn_eval::class;
 
 use crate::error::SearchError;
-use crate::loss::{TEMPERATURE, loss};
+use crate::loss::{TEMPERATURE, change, loss};
 use crate::share::Share;
 
 /// Nats that one image adds at most: what is broken on a few images is not worse than what is broken
-/// on all of them.
-pub(crate) const MAX_NATS: f64 = 20.0;
+/// on all of them. A network of lines instead of ReLUs has 1.4 on average.
+pub(crate) const MAX_NATS: f64 = 5.0;
 
 /// Images with what the network should say about them.
 #[derive(Clone, Debug)]
@@ -133,10 +133,12 @@ impl Images {
             tally.images += 1;
             let correct = match log_softmax(&logits) {
                 Some(student) => {
+                    tally.change += change(teacher, &student);
                     tally.nats += divergence(teacher, &student).min(MAX_NATS);
                     class(&logits) == self.classes[image]
                 }
                 None => {
+                    tally.change += 1.0;
                     tally.nats += MAX_NATS;
                     false
                 }
@@ -155,6 +157,8 @@ pub(crate) struct Tally {
     /// Those that the teacher gets right, and the network not.
     pub(crate) lost: usize,
     pub(crate) nats: f64,
+    /// Sum of [`change`].
+    pub(crate) change: f64,
 }
 
 impl Tally {
@@ -169,7 +173,8 @@ impl Tally {
 
     /// By [`loss`].
     pub(crate) fn loss(&self) -> f64 {
-        loss(self.lost, self.images, self.divergence())
+        let change = self.change / self.images.max(1) as f64;
+        loss(self.lost, self.images, change)
     }
 
     pub(crate) fn share(&self) -> Share {

@@ -170,11 +170,11 @@ impl State {
         }
         self.settings.check().map_err(text)?;
         check_sizes(&self.sizes).map_err(text)?;
-        self.check_steps()?;
         let records = self.archive.iter().map(|r| &r.genome);
         for genome in self.seeds.iter().chain(&self.population).chain(records) {
             check_genome(genome, &self.sizes).map_err(text)?;
         }
+        self.check_steps()?;
         for record in &self.archive {
             let Some(score) = &record.score else { continue };
             let sound = (0.0..=1.0).contains(&score.accuracy)

@@ -125,7 +125,7 @@ fn scores_are_those_of_the_edited_graph() {
         let chosen = |(ops, &gene): (&Vec<Op>, &u8)| ops[usize::from(gene)].clone();
         let ops: Vec<Op> = candidates.iter().zip(genome).map(chosen).collect();
         let edited = apply(&graph, &ops);
-        let (mut correct, mut lost, mut nats) = (0, 0, 0.0);
+        let (mut correct, mut lost, mut nats, mut changed) = (0, 0, 0.0, 0.0);
         for (image, &label) in images.iter().zip(&labels) {
             let exact = logits(&graph, image);
             let teacher = log_softmax(&exact).unwrap();
@@ -137,8 +137,12 @@ fn scores_are_those_of_the_edited_graph() {
                 Some(log) => {
                     correct += usize::from(class(&student) == label);
                     nats += divergence(&teacher, &log).min(MAX_NATS);
+                    changed += crate::loss::change(&teacher, &log);
                 }
-                None => nats += MAX_NATS,
+                None => {
+                    nats += MAX_NATS;
+                    changed += 1.0;
+                }
             }
         }
         let share = Share {
@@ -146,7 +150,7 @@ fn scores_are_those_of_the_edited_graph() {
             images: 150,
         };
         assert_eq!(verdict.accuracy, share, "{genome:?}");
-        let expect = crate::loss::loss(lost, 150, nats / 150.0);
+        let expect = crate::loss::loss(lost, 150, changed / 150.0);
         assert!((verdict.loss - expect).abs() < 1e-5, "{genome:?}");
         if genome[0] + genome[1] == 5 {
             assert_eq!(score, None);
