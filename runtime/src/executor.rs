@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hecc_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator};
+use hecc_ckks::{Buffer, Ciphertext, Context, EvaluationKeys, Evaluator};
 use hecc_ir::plan::{Plan, Prediction};
 use hecc_ir::program::{Node, Value};
 
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::frame::short;
-use crate::stats::{Predicted, Stats, machine};
+use crate::stats::{Predicted, Stats, machine, peak_memory};
+
+/// Share of the predicted peak that is laid up: the prediction is an upper bound.
+const CERTAIN: f64 = 0.75;
+/// Largest peak that memory is laid up for, over what is in use when the keys are loaded.
+const MOST: u64 = 4;
 
 /// Where an evaluation is: told before every node, and once at the end.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,16 @@ impl Session {
     /// The context.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Lays up the memory that an evaluation will fill, on all threads; else the first evaluation takes
+    /// some seconds longer. Does nothing where the system does not tell what is in use.
+    pub fn reserve(&self) {
+        let Some(used) = peak_memory() else { return };
+        // The prediction comes with the plan, from outside: keys that are loaded bound what it can claim.
+        let peak = (self.plan.prediction.peak_bytes as f64 * CERTAIN) as u64;
+        let peak = peak.min(used.saturating_mul(MOST));
+        Buffer::reserve(self.context.n(), peak.saturating_sub(used));
     }
 
     /// Evaluates the program on an encrypted image: one ciphertext a part, at the input node's level

@@ -8,9 +8,10 @@
 
 use crate::ring::AlignedWords;
 use memmap2::{Advice, MmapMut};
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 /// Free buffers by length.
 type Pool = HashMap<usize, Vec<&'static mut [u64]>>;
@@ -21,6 +22,8 @@ static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Default::default);
 const HUGE: usize = 1 << 21;
 /// Bytes of a mapping, at least one buffer.
 const MAPPING: usize = 1 << 26;
+/// Words of a small page.
+const PAGE: usize = (1 << 12) / size_of::<u64>();
 /// Words between two buffers of a mapping. Without them the limbs of a polynomial lie a power of two
 /// apart, hence all in one set of the cache.
 const GAP: usize = 72;
@@ -31,19 +34,30 @@ pub struct Buffer(&'static mut [u64]);
 impl Buffer {
     /// `len` words of unspecified content.
     pub fn dirty(len: usize) -> Self {
-        let mut pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
+        let mut pool = pool();
         let kept = pool.entry(len).or_default();
-        if let Some(words) = kept.pop() {
-            return Self(words);
+        if kept.is_empty() {
+            kept.extend(cut(mapping((len + GAP) * size_of::<u64>()), len));
         }
-        let mut rest = mapping((len + GAP) * size_of::<u64>());
-        while rest.len() >= len + GAP {
-            let (words, after) = rest.split_at_mut(len + GAP);
-            kept.push(&mut words[..len]);
-            rest = after;
-        }
-        kept.reverse();
         Self(kept.pop().unwrap_or_default())
+    }
+
+    /// Lays up about `bytes` of memory for buffers of `len` words, and touches it on all threads: for
+    /// work that follows, and should not wait for the operating system page by page.
+    pub fn reserve(len: usize, bytes: u64) {
+        let mappings = bytes / MAPPING as u64;
+        let touched: Vec<_> = (0..mappings)
+            .into_par_iter()
+            .map(|_| {
+                let words = mapping((len + GAP) * size_of::<u64>());
+                words.iter_mut().step_by(PAGE).for_each(|word| *word = 0);
+                cut(words, len)
+            })
+            .collect();
+        pool()
+            .entry(len)
+            .or_default()
+            .extend(touched.into_iter().flatten());
     }
 
     /// `len` zeros.
@@ -52,6 +66,16 @@ impl Buffer {
         buffer.fill(0);
         buffer
     }
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Buffers of `len` words out of a mapping, the last one first.
+fn cut(words: &'static mut [u64], len: usize) -> Vec<&'static mut [u64]> {
+    let pieces = words.chunks_exact_mut(len + GAP);
+    pieces.map(|piece| &mut piece[..len]).rev().collect()
 }
 
 /// Fresh words, at least `bytes`, that are never given back.
@@ -73,11 +97,7 @@ fn mapping(bytes: usize) -> &'static mut [u64] {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let words = std::mem::take(&mut self.0);
-        POOL.lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .entry(words.len())
-            .or_default()
-            .push(words);
+        pool().entry(words.len()).or_default().push(words);
     }
 }
 
@@ -91,5 +111,24 @@ impl Deref for Buffer {
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u64] {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a length that nothing else has: the pool is the whole process's.
+    #[test]
+    fn what_is_reserved_is_used() {
+        let len = 1000;
+        Buffer::reserve(len, 2 * MAPPING as u64 + 1);
+        let kept = |len| pool().get(&len).map_or(0, Vec::len);
+        let each = MAPPING / size_of::<u64>() / (len + GAP);
+        assert_eq!(kept(len), 2 * each);
+        let buffer = Buffer::zeroed(len);
+        assert_eq!((buffer.len(), kept(len)), (len, 2 * each - 1));
+        drop(buffer);
+        assert_eq!(kept(len), 2 * each);
     }
 }

@@ -71,8 +71,9 @@ fn evaluate(args: &Eval) -> Result<Stats, Error> {
     let begun = Instant::now();
     bar.message("reading the server key");
     let keys = server.load(&context)?;
-    let load_seconds = begun.elapsed().as_secs_f64();
     let session = Session::new(plan, context, keys);
+    session.reserve();
+    let load_seconds = begun.elapsed().as_secs_f64();
     let (output, mut stats) = session.run(input, &mut bar)?;
     drop(bar);
     write_output(
