@@ -35,8 +35,8 @@ pub struct Check<'a> {
     pub input: [usize; 3],
     /// How to compile.
     pub options: Options,
-    /// Whether to take the fastest plan with bootstraps, even where one without is faster.
-    pub bootstraps: bool,
+    /// Whether to take the fastest plan with bootstraps, or the fastest without; None for the fastest.
+    pub bootstraps: Option<bool>,
 }
 
 /// Options for the insecure ring of 2^11.

@@ -59,11 +59,11 @@ impl Model {
         Ok(hecc_ir::nn_eval::evaluate(graph, image, &mut exact(graph))?)
     }
 
-    /// The plan, and what was chosen; the fastest one with bootstraps if that is asked for.
+    /// The plan, and what was chosen; the fastest one with, or without, bootstraps if that is asked for.
     ///
     /// # Errors
     /// When a pass or the backend refuses.
-    pub fn compile(&self, options: &Options, bootstraps: bool) -> Result<(Plan, Report)> {
+    pub fn compile(&self, options: &Options, bootstraps: Option<bool>) -> Result<(Plan, Report)> {
         let input = self.graph.nodes[self.graph.input].shape;
         let preprocess = Preprocess {
             mean: vec![0.5; input.c],
@@ -76,8 +76,8 @@ impl Model {
         let constraints = &options.constraints;
         let mut accept = |lowered: hecc_passes::Lowered| {
             let report = lowered.report;
-            if bootstraps && lowered.parameters.bootstrap.is_none() {
-                return Err("no bootstraps".to_string());
+            if bootstraps.is_some_and(|with| with != lowered.parameters.bootstrap.is_some()) {
+                return Err("the other kind was asked for".to_string());
             }
             hecc_backend::emit(
                 lowered.program,

@@ -23,7 +23,7 @@ fn check(input: [usize; 3], bytes: &[u8], options: Options) -> usize {
         bytes,
         input,
         options,
-        bootstraps: false,
+        bootstraps: None,
     };
     let plan = check_clear(&check).unwrap();
     let parts = plan.program.nodes.iter().map(|node| node.layout.parts);
@@ -161,7 +161,7 @@ fn work_is_linear_in_the_depth() {
     let per_block = |blocks: usize| {
         let (_, bytes) = resnet(blocks, 6, true, relu);
         let model = Model::new(&bytes, 1).unwrap();
-        let (plan, report) = model.compile(&insecure(), true).unwrap();
+        let (plan, report) = model.compile(&insecure(), Some(true)).unwrap();
         let efforts = report.candidates.iter().map(|c| c.effort);
         let share = |count: u64| count as f64 / blocks as f64;
         [efforts.max().unwrap(), plan.program.nodes.len() as u64].map(share)

@@ -109,7 +109,7 @@ fn least_squares_are_the_dense_ones() {
             let x = 8.0 * (2.0 * (i as f64 + 0.5) / (BINS * 32) as f64 - 1.0);
             (x, statistics.histogram[i / 32] as f64 / (32.0 * total))
         })
-        .filter(|(x, _)| (-8.0..=7.0).contains(x))
+        .filter(|(x, _)| (statistics.min..=statistics.max).contains(x))
         .collect();
     for function in [Function::Relu, Function::Mish, Function::Tanh] {
         let found = of(&function, &statistics);
