@@ -1,4 +1,5 @@
-//! `hecc finetune`: a point's network, trained with its polynomials, added to the front.
+//! `hecc finetune`: the network of a point, or of choices of one's own, trained with its polynomials and
+//! added to the front.
 //!
 //! The images that the front's accuracies come of are drawn as the search drew them, and kept out of
 //! training; those that judged candidates say which epoch is best.
@@ -26,15 +27,18 @@ use hecc_ir::nn::Graph;
 use hecc_ir::nn_eval::class;
 use hecc_passes::replace::apply;
 use hecc_passes::{Folded, Options};
-use hecc_search::{Front, Point, Share, State, Tuned};
+use hecc_search::{Front, Genome, Point, Share, State, Tuned};
 use hecc_train::{Data, Event, Outcome, Recipe, Task, train};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Images evaluated at a time.
 const BATCH: usize = 128;
+/// Steps between two checkpoints: half a minute on ResNet-20.
+const CHECKPOINT_STEPS: usize = 75;
 
-/// Names of what training a point leaves in the folder.
+/// Names of what training a genome leaves in the folder; not by the point's number, which is another after
+/// the search has gone on.
 struct Names {
     checkpoint: String,
     curve: String,
@@ -44,8 +48,9 @@ struct Names {
 }
 
 impl Names {
-    fn of(number: usize) -> Self {
-        let name = |ending: &str| format!("tuned-{number:02}.{ending}");
+    fn of(genome: &Genome) -> Self {
+        let hash = blake3::hash(genome).to_hex();
+        let name = |ending: &str| format!("tuned-{}.{ending}", &hash[..8]);
         Self {
             checkpoint: name("checkpoint"),
             curve: name("svg"),
@@ -68,20 +73,13 @@ pub fn finetune(args: &Finetune) -> Result<End, Failure> {
 fn run(args: &Finetune, progress: &mut Progress) -> Result<End, Failure> {
     let folder = Folder::open(&args.front, FRONT)?;
     let front = folder.front()?;
-    let number = point(args.point, &front, &folder)?;
-    if let Some(tuned) = &front.points[number].tuned {
-        return Err(Failure::in_file(
-            &folder.at(FRONT),
-            format!("point {number} is trained already ({})", tuned.model),
-        )
-        .help("train the point of the search that it came of, with more --epochs"));
-    }
-    let names = Names::of(number);
+    let genome = genome(args, &front, &folder)?;
+    let names = Names::of(&genome);
     let checkpoint = folder.at(&names.checkpoint);
     match (args.resume, checkpoint.exists()) {
         (false, true) => {
             return Err(
-                Failure::in_file(&checkpoint, "holds a training of this point already")
+                Failure::in_file(&checkpoint, "holds a training of these choices already")
                     .help("go on from it with --resume, or remove it"),
             );
         }
@@ -98,7 +96,7 @@ fn run(args: &Finetune, progress: &mut Progress) -> Result<End, Failure> {
     let graph = &folded.graph;
     let source = Source::open(args, &folder.at(MODEL), graph)?;
     let parts = Parts::draw(&front, &source, &args.data)?;
-    let ops = front.ops(&front.points[number].genome)?;
+    let ops = front.ops(&genome)?;
     let before = share(&apply(graph, &ops), &source, &parts.confirmation)?;
     let recipe = recipe(args, &source);
     let outcome = train(
@@ -142,11 +140,11 @@ fn run(args: &Finetune, progress: &mut Progress) -> Result<End, Failure> {
         tuned,
     };
     add(
-        args, &folder, front, number, &folded, &source, &parts, result,
+        args, &folder, front, genome, &folded, &source, &parts, result,
     )?;
     progress.finish();
     say!(
-        "point {number}: {:.2} % before, {:.2} % after {} epochs, on {} images",
+        "{:.2} % before, {:.2} % after {} epochs, on {} images",
         100.0 * before.value(),
         100.0 * after.value(),
         outcome.history.epochs.len(),
@@ -160,6 +158,25 @@ fn run(args: &Finetune, progress: &mut Progress) -> Result<End, Failure> {
         args.front.display()
     )?;
     Ok(End::Done)
+}
+
+/// The choices to train: a point's, or those that are named.
+fn genome(args: &Finetune, front: &Front, folder: &Folder) -> Result<Genome, Failure> {
+    if let Some(kinds) = &args.choices {
+        return front.genome(kinds).map_err(|e| {
+            Failure::new(format!("--choices: {e}"))
+                .help("report.md lists the activations and their kinds; one kind alone stands for all of them")
+        });
+    }
+    let number = point(args.point.unwrap_or_default(), front, folder)?;
+    match &front.points[number].tuned {
+        None => Ok(front.points[number].genome.clone()),
+        Some(tuned) => Err(Failure::in_file(
+            &folder.at(FRONT),
+            format!("point {number} is trained already ({})", tuned.model),
+        )
+        .help("train the point of the search that it came of, with more --epochs")),
+    }
 }
 
 /// The network of the search, whatever a MaxPool became then.
@@ -188,6 +205,7 @@ fn recipe(args: &Finetune, source: &Source) -> Recipe {
         homotopy_epochs: args
             .homotopy
             .map_or(base.homotopy_epochs.min(epochs as f32 / 3.0), |e| e as f32),
+        checkpoint_steps: CHECKPOINT_STEPS,
         shift: args.shift as usize,
         mirror: !args.no_mirror,
         fill: source.black(),
@@ -265,7 +283,7 @@ fn add(
     args: &Finetune,
     folder: &Folder,
     mut front: Front,
-    number: usize,
+    genome: Genome,
     folded: &Folded,
     source: &Source,
     parts: &Parts,
@@ -287,7 +305,7 @@ fn add(
     let plan = emitter.compile(&trained.outcome.graph)?;
     let names = trained.names;
     let point = Point {
-        genome: front.points[number].genome.clone(),
+        genome,
         accuracy: trained.after,
         loss: None,
         searched: trained.outcome.correct as f64 / parts.search.len().max(1) as f64,

@@ -101,8 +101,17 @@ pub struct Finetune {
     /// Folder that `hecc search` wrote
     pub front: PathBuf,
     /// Number of the point to train
-    #[arg(long, value_name = "N")]
-    pub point: usize,
+    #[arg(long, value_name = "N", required_unless_present = "choices")]
+    pub point: Option<usize>,
+    /// Choices to train instead of a point's: a kind for each activation in their order, or one for all,
+    /// e.g. quadratic (as AESPA), or "quadratic, pruned, fused 15"
+    #[arg(
+        long,
+        value_name = "KINDS",
+        value_delimiter = ',',
+        conflicts_with = "point"
+    )]
+    pub choices: Option<Vec<String>>,
     /// Training images, as for `hecc search`
     #[arg(long, value_name = "D")]
     pub data: PathBuf,
@@ -119,7 +128,7 @@ pub struct Finetune {
     #[arg(long, value_name = "R", value_parser = rate)]
     pub rate: Option<f64>,
     /// Epochs over which the activations change from the model's to the point's [default: a third of
-    /// --epochs, 4 at most]
+    /// --epochs, 1 at most]
     #[arg(long, value_name = "E", value_parser = epochs)]
     pub homotopy: Option<f64>,
     /// Pixels by which images are shifted at random

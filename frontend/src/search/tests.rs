@@ -123,9 +123,8 @@ fn search_pick_finetune() {
     assert_eq!(third.points.len(), second.points.len() + 1);
     assert_eq!(tuned.tuned.as_ref().unwrap().epochs, 2);
     run(&format!("pick front.d --point {} -o tuned.bin", last + 1));
-    run(&format!(
-        "compile front.d/tuned-{last:02}.onnx -o again.bin"
-    ));
+    let model = &tuned.tuned.as_ref().unwrap().model;
+    run(&format!("compile front.d/{model} -o again.bin"));
     fails(
         &format!("{train} --epochs 2"),
         &["holds a training", "--resume"],
@@ -137,6 +136,17 @@ fn search_pick_finetune() {
         ),
         &["trained already"],
     );
+    // Choices of one's own.
+    let train = "finetune front.d --data images.npy --labels l.labels --batch 8 --epochs 1";
+    fails(
+        &format!("{train} --choices cheb"),
+        &["--choices", "cannot be \"cheb\", only pruned, quadratic"],
+    );
+    run(&format!("{train} --choices quadratic"));
+    let fourth = front(folder.path());
+    assert_eq!(fourth.points.len(), third.points.len() + 1);
+    let all = fourth.kinds(&fourth.points.last().unwrap().genome).unwrap();
+    assert!(all.iter().all(|kind| kind.to_string() == "quadratic"));
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub enum SearchError {
         /// Expected and got.
         what: String,
     },
+    /// Kinds that name no genome of this network.
+    #[error("{0}")]
+    Kinds(String),
     /// A setting out of its range.
     #[error("search settings: {name} is {got}, expected {expected}")]
     Setting {

@@ -260,6 +260,34 @@ impl Front {
         Ok(self.alternatives(genome)?.map(|a| a.kind.clone()).collect())
     }
 
+    /// The genome of kinds by name, one an activation, or one for all.
+    ///
+    /// # Errors
+    /// [`SearchError::Kinds`] for another number of names, or where an activation has no such kind.
+    pub fn genome<S: AsRef<str>>(&self, names: &[S]) -> Result<Genome, SearchError> {
+        let count = self.activations.len();
+        if names.len() != 1 && names.len() != count {
+            return Err(SearchError::Kinds(format!(
+                "{} kinds for {count} activations, expected one for each, or one for all",
+                names.len()
+            )));
+        }
+        let gene = |(activation, name): (&Activation, &S)| {
+            let name = name.as_ref().trim();
+            let kinds = || activation.candidates.iter().map(|c| c.kind.to_string());
+            let place = kinds().position(|kind| kind == name);
+            place.map(|place| place as u8).ok_or_else(|| {
+                SearchError::Kinds(format!(
+                    "{} cannot be {name:?}, only {}",
+                    activation.name,
+                    kinds().collect::<Vec<_>>().join(", ")
+                ))
+            })
+        };
+        let names = names.iter().cycle();
+        self.activations.iter().zip(names).map(gene).collect()
+    }
+
     fn alternatives<'a>(
         &'a self,
         genome: &'a [u8],

@@ -20,6 +20,11 @@ pub(crate) const CHUNK: usize = 128;
 /// Norm of every channel's weights in front of a normalisation, squared: that of a fresh network for
 /// ReLUs (He's initialisation), so that a rate means the same for every network.
 const NORM: f64 = 2.0;
+/// Largest logit of an image over that of the middle image, beyond which nothing is measured on it.
+const ASTRAY: f32 = 100.0;
+
+const NOT_FINITE: &str = "the network's values are not finite on the images, or grow without bound on many; \
+                          check their normalisation";
 
 /// Moments of several batches together.
 #[derive(Clone, Default)]
@@ -73,7 +78,7 @@ pub(crate) fn prepare(
     let mut pooled: Vec<Option<Pooled>> = vec![None; count];
     let mut sums: Vec<Option<(Histogram, PowerSums)>> = (0..count).map(|_| None).collect();
     let mut finite = true;
-    let images = measured(data, recipe);
+    let images = measured(network, data, shape, recipe)?;
     for chunk in images.chunks(CHUNK) {
         let batch = data.plain(shape, chunk)?;
         network.forward(batch, Mode::Evaluating, &mut |i, x, y| {
@@ -99,9 +104,7 @@ pub(crate) fn prepare(
         })?;
     }
     if !finite {
-        return Err(TrainError::Data(
-            "the network's values are not finite on the images; check their normalisation".into(),
-        ));
+        return Err(TrainError::Data(NOT_FINITE.into()));
     }
     for i in 0..count {
         if let Some(pooled) = &pooled[i] {
@@ -240,7 +243,10 @@ pub(crate) fn refit(
         return Ok(true);
     }
     let mut finite = true;
-    for chunk in measured(data, recipe).chunks(CHUNK) {
+    let Ok(images) = measured(network, data, shape, recipe) else {
+        return Ok(false);
+    };
+    for chunk in images.chunks(CHUNK) {
         let batch = data.plain(shape, chunk)?;
         network.forward(batch, Mode::Evaluating, &mut |i, x, _| {
             if let (Some(histogram), Some(x)) = (&mut histograms[i], x) {
@@ -297,9 +303,35 @@ fn fitted(
     Ok((length(&new) == length(old)).then_some(new))
 }
 
-/// Images to measure on: the first ones to learn from.
-fn measured<'a>(data: &Data<'a>, recipe: &Recipe) -> &'a [usize] {
-    &data.training[..data.training.len().min(recipe.measured)]
+/// Images to measure on: the first ones to learn from, but for those that polynomials send astray. One
+/// image whose values grow beyond all bounds would be all that moments and ranges tell of.
+///
+/// # Errors
+/// Images that cannot be read; more than a tenth of them astray.
+fn measured(
+    network: &Network,
+    data: &Data<'_>,
+    shape: Shape,
+    recipe: &Recipe,
+) -> Result<Vec<usize>, TrainError> {
+    let first = &data.training[..data.training.len().min(recipe.measured)];
+    let mut largest = Vec::with_capacity(first.len());
+    for chunk in first.chunks(CHUNK) {
+        let batch = data.plain(shape, chunk)?;
+        let (logits, _) = network.forward(batch, Mode::Evaluating, &mut |_, _, _| ())?;
+        // Not `max`, which passes over NaN.
+        let larger = |m: f32, l: &f32| if l.abs() <= m { m } else { l.abs() };
+        largest.extend((0..logits.n).map(|i| logits.image(i).iter().fold(0.0, larger)));
+    }
+    let mut sorted = largest.clone();
+    sorted.sort_by(f32::total_cmp);
+    let most = (ASTRAY * sorted[sorted.len() / 2]).min(f32::MAX);
+    let kept = first.iter().zip(&largest);
+    let kept: Vec<usize> = kept.filter(|&(_, &l)| l <= most).map(|(&i, _)| i).collect();
+    match 10 * (first.len() - kept.len()) > first.len() {
+        true => Err(TrainError::Data(NOT_FINITE.into())),
+        false => Ok(kept),
+    }
 }
 
 /// Held-out images that get the class of their label from logits made by `forward`.

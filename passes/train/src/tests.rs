@@ -242,6 +242,30 @@ fn what_comes_trained_begins_unchanged() {
     }
 }
 
+/// One image that grows without bound tells nothing of the others; many are an error.
+#[test]
+fn what_goes_astray_is_not_measured() {
+    let mut sample = Sample::new(64);
+    sample.images[5].iter_mut().for_each(|x| *x *= 1e30);
+    let ops = [quadratic(), line(4), series(), quadratic()];
+    let bounds = |training: &[usize]| {
+        let mut network = Network::new(&sample.graph, &ops, true).unwrap();
+        let data = Data {
+            training,
+            ..sample.data(&sample.images)
+        };
+        let of = |network: &Network, &i: &usize| network.activation(i).unwrap().bounds.clone();
+        prepare(&mut network, &data, IMAGE, &recipe()).map(|()| {
+            let activations = network.activations.iter();
+            activations.map(|i| of(&network, i)).collect::<Vec<_>>()
+        })
+    };
+    let others: Vec<usize> = (0..48).filter(|&i| i != 5).collect();
+    assert_eq!(bounds(&sample.all[..48]).unwrap(), bounds(&others).unwrap());
+    let message = bounds(&[5]).unwrap_err().to_string();
+    assert!(message.contains("not finite"), "{message}");
+}
+
 #[test]
 fn gradients_of_the_whole_are_slopes() {
     let sample = Sample::new(8);

@@ -238,3 +238,22 @@ fn picks_what_is_wanted_or_says_how_near_it_comes() {
     front.points[1].accuracy.correct = 900;
     check(&front, Some(9.0), None, Ok(1));
 }
+
+#[test]
+fn kinds_name_genomes() {
+    let front = front();
+    let genome = front.points[0].genome.clone();
+    let names = |g: &[u8]| -> Vec<String> {
+        let kinds = front.kinds(g).unwrap();
+        kinds.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(front.genome(&names(&genome)).unwrap(), genome);
+    let one = front.genome(&[" pruned "]).unwrap();
+    assert!(names(&one).iter().all(|name| name == "pruned"));
+    let check = |names: &[&str], expect: &str| {
+        let message = front.genome(names).unwrap_err().to_string();
+        assert!(message.contains(expect), "{message}");
+    };
+    check(&["pruned"; 9], "9 kinds for");
+    check(&["fused 8"], "cannot be \"fused 8\", only pruned");
+}
