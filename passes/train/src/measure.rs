@@ -20,7 +20,8 @@ pub(crate) const CHUNK: usize = 128;
 /// Norm of every channel's weights in front of a normalisation, squared: that of a fresh network for
 /// ReLUs (He's initialisation), so that a rate means the same for every network.
 const NORM: f64 = 2.0;
-/// Largest logit of an image over that of the middle image, beyond which nothing is measured on it.
+/// Sum of an image's logits, signs aside, over that of the middle image, beyond which nothing is measured on
+/// it.
 const ASTRAY: f32 = 100.0;
 
 const NOT_FINITE: &str = "the network's values are not finite on the images, or grow without bound on many; \
@@ -315,18 +316,16 @@ fn measured(
     recipe: &Recipe,
 ) -> Result<Vec<usize>, TrainError> {
     let first = &data.training[..data.training.len().min(recipe.measured)];
-    let mut largest = Vec::with_capacity(first.len());
+    let mut sizes: Vec<f32> = Vec::with_capacity(first.len());
     for chunk in first.chunks(CHUNK) {
         let batch = data.plain(shape, chunk)?;
         let (logits, _) = network.forward(batch, Mode::Evaluating, &mut |_, _, _| ())?;
-        // Not `max`, which passes over NaN.
-        let larger = |m: f32, l: &f32| if l.abs() <= m { m } else { l.abs() };
-        largest.extend((0..logits.n).map(|i| logits.image(i).iter().fold(0.0, larger)));
+        sizes.extend((0..logits.n).map(|i| logits.image(i).iter().map(|l| l.abs()).sum::<f32>()));
     }
-    let mut sorted = largest.clone();
+    let mut sorted = sizes.clone();
     sorted.sort_by(f32::total_cmp);
     let most = (ASTRAY * sorted[sorted.len() / 2]).min(f32::MAX);
-    let kept = first.iter().zip(&largest);
+    let kept = first.iter().zip(&sizes);
     let kept: Vec<usize> = kept.filter(|&(_, &l)| l <= most).map(|(&i, _)| i).collect();
     match 10 * (first.len() - kept.len()) > first.len() {
         true => Err(TrainError::Data(NOT_FINITE.into())),
