@@ -2,7 +2,7 @@
 
 mod search;
 
-pub use search::{Finetune, Pick, Search};
+pub use search::{Finetune, Pick, Report, Search};
 
 use crate::import::MaxPool;
 use clap::{Parser, Subcommand};
@@ -45,6 +45,8 @@ pub enum Command {
     Pick(Pick),
     /// Train the network of a point with its polynomials, and add it to the front
     Finetune(Finetune),
+    /// Write the report of a front anew, with what evaluations of its plans took
+    Report(Report),
 }
 
 /// Arguments of `check`.

@@ -19,12 +19,18 @@ const SHOWN: usize = 12;
 
 /// What `hecc-run eval --stats` writes, as far as it is compared.
 #[derive(Debug, Deserialize)]
-struct Stats {
+pub struct Stats {
     model: String,
-    threads: usize,
+    /// Identity of the plan, in hexadecimal.
     #[serde(default)]
-    machine: String,
-    seconds: f64,
+    pub plan: String,
+    /// Threads used.
+    pub threads: usize,
+    /// The processor that computed.
+    #[serde(default)]
+    pub machine: String,
+    /// The whole evaluation.
+    pub seconds: f64,
     #[serde(default)]
     setup_seconds: f64,
     #[serde(default)]
@@ -113,7 +119,11 @@ pub fn diff(args: &Diff) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Stats, Failure> {
+/// Reads what `hecc-run eval --stats` wrote.
+///
+/// # Errors
+/// Anything else; numbers that are no seconds.
+pub fn read(path: &Path) -> Result<Stats, Failure> {
     let foreign = |what: String| {
         Failure::in_file(
             path,

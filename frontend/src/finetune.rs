@@ -313,6 +313,7 @@ fn add(
         peak_bytes: plan.prediction.peak_bytes,
         plan: names.plan.clone(),
         tuned: Some(trained.tuned),
+        measured: None,
     };
     front.points.retain(|p| p.plan != names.plan);
     front.points.push(point);

@@ -17,6 +17,7 @@ mod measure;
 mod model;
 mod model_hash;
 mod pick;
+mod report;
 mod print;
 mod progress;
 mod search;
@@ -69,6 +70,7 @@ fn dispatch(args: &Args) -> Result<End, failure::Failure> {
         Command::Search(args) => return search::search(args),
         Command::Finetune(args) => return finetune::finetune(args),
         Command::Pick(args) => pick::pick(args),
+        Command::Report(args) => report::report(args),
         Command::Check(args) => check::check(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
         Command::Compile(args) => compile::compile(args),

@@ -124,7 +124,9 @@ impl Session {
         let output = output.ok_or_else(|| Error::Parameters("the program is empty".into()))?;
         let stats = Stats {
             model: self.plan.model.clone(),
-            plan: short(&self.plan.id()),
+            plan: blake3::Hash::from_bytes(self.plan.id())
+                .to_hex()
+                .to_string(),
             threads: rayon::current_num_threads(),
             machine: machine(),
             seconds: start.elapsed().as_secs_f64(),

@@ -148,6 +148,16 @@ pub struct Finetune {
     pub resume: bool,
 }
 
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// Folder that `hecc search` wrote
+    pub front: PathBuf,
+    /// What `hecc-run eval --stats` wrote of plans of the folder; of several of one plan the middle counts
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub stats: Vec<PathBuf>,
+}
+
 /// Hours, minutes, seconds: `90`, `90s`, `10m`, `1.5h`, `1h30m`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a time, e.g. 90s, 10m or 1h30m".to_string();

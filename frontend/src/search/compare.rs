@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use crate::failure::Failure;
+use hecc_passes::Mode;
 use hecc_passes::candidates::Kind;
 use hecc_search::baselines::{unfused, uniform};
 use hecc_search::{
@@ -24,6 +25,8 @@ pub struct Rival {
     pub genome: Genome,
     /// None where no parameter set serves it.
     pub cost: Option<Cost>,
+    /// How bootstraps are placed in its plan; None where it gets none.
+    pub plan: Option<Mode>,
 }
 
 /// One kind everywhere, for every kind.
@@ -34,22 +37,24 @@ pub fn uniforms(session: &Session) -> Result<Vec<Rival>, Failure> {
     uniform(&session.kinds())
         .into_iter()
         .map(|(kind, genome)| {
+            let system = system(&kind);
             Ok(Rival {
-                name: name(&kind),
+                name: format!("{kind} everywhere{}", system.unwrap_or_default()),
                 cost: session.objective.planner().predict(&genome)?,
+                plan: system.map(|_| Mode::Exact),
                 genome,
             })
         })
         .collect()
 }
 
-fn name(kind: &Kind) -> String {
-    let who = match kind {
-        Kind::Quadratic => ", as AESPA but untrained",
-        Kind::Composite(degrees) if degrees == &[15, 15, 27] => ", as MPCNN",
-        Kind::Pruned | Kind::Levelled(_) | Kind::Composite(_) | Kind::Fused(_) => "",
-    };
-    format!("{kind} everywhere{who}")
+/// Who has one kind everywhere.
+fn system(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Quadratic => Some(", as AESPA but untrained"),
+        Kind::Composite(degrees) if degrees == &[15, 15, 27] => Some(", as MPCNN"),
+        Kind::Pruned | Kind::Levelled(_) | Kind::Composite(_) | Kind::Fused(_) => None,
+    }
 }
 
 /// AutoFHE's setting: activations between bootstraps, the fewest bootstraps as the objective, placed as
@@ -104,6 +109,7 @@ pub fn autofhe(
             Ok(Rival {
                 name: "AutoFHE's objective".to_string(),
                 cost,
+                plan: Some(Mode::Greedy),
                 genome,
             })
         })

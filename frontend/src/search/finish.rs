@@ -4,7 +4,7 @@ use super::chart::chart;
 use super::clock::Clock;
 use super::compare::Rival;
 use super::emit::cost;
-use super::folder::{self, FRONT, Folder, PICTURE, REPORT, Staged, plan_name};
+use super::folder::{self, FRONT, Folder, PICTURE, REPORT, Staged, baseline_name, plan_name};
 use super::needs::Needs;
 use super::picture::picture;
 use super::progress::Progress;
@@ -12,6 +12,7 @@ use super::report::report;
 use super::session::Session;
 use crate::failure::Failure;
 use hecc_ir::plan::Plan;
+use hecc_passes::Options;
 use hecc_search::{
     Ablation, Baseline, Confirmed, Data, FRONT_VERSION, Front, Genome, Limits, Point, Reference,
     Score, Sensitivities, Share, State, confirm, front, thin,
@@ -96,17 +97,6 @@ pub fn finish(
     }
     progress.phase("compiling the points");
     let points = emit(session, &chosen, max_memory, progress)?;
-    let baselines = found
-        .rivals
-        .iter()
-        .zip(&verdicts)
-        .map(|(rival, verdict)| Baseline {
-            name: rival.name.clone(),
-            genome: Some(rival.genome.clone()),
-            accuracy: verdict.accuracy,
-            loss: verdict.loss,
-            cost: rival.cost,
-        });
     let inputs = session.inputs;
     let [calibration, search, _] = inputs.drawn.counts();
     let state = &found.state;
@@ -127,7 +117,7 @@ pub fn finish(
         activations: session.activations()?,
         sensitivities: found.sensitivities,
         points: Vec::new(),
-        baselines: baselines.collect(),
+        baselines: Vec::new(),
         ablation: found.ablation,
         reference: state.reference().unwrap_or(Reference {
             accuracy: 0.0,
@@ -148,9 +138,30 @@ pub fn finish(
             peak_bytes: plan.prediction.peak_bytes,
             plan: name,
             tuned: None,
+            measured: None,
         });
     }
-    let kept: Vec<String> = front.points.iter().map(|p| p.plan.clone()).collect();
+    let mut kept: Vec<String> = front.points.iter().map(|p| p.plan.clone()).collect();
+    for (number, (rival, verdict)) in found.rivals.iter().zip(&verdicts).enumerate() {
+        let plan = rival_plan(session, rival, &front.points, max_memory, progress);
+        let plan = plan.map(|plan| match plan {
+            RivalPlan::Point(name) => Ok(name),
+            RivalPlan::Own(plan) => {
+                let name = baseline_name(number);
+                staged.add(&name, &plan.to_bytes()).map(|()| name)
+            }
+        });
+        front.baselines.push(Baseline {
+            name: rival.name.clone(),
+            genome: Some(rival.genome.clone()),
+            accuracy: verdict.accuracy,
+            loss: verdict.loss,
+            cost: rival.cost,
+            plan: plan.transpose()?,
+            measured: None,
+        });
+    }
+    kept.extend(front.baselines.iter().filter_map(|b| b.plan.clone()));
     // Points that were trained stay: their plans do not depend on the search.
     if folder.at(FRONT).exists() {
         let before = folder.front()?;
@@ -193,7 +204,7 @@ fn emit(
     max_memory: Option<u64>,
     progress: &Progress,
 ) -> Result<Vec<(Confirmed, Plan)>, Failure> {
-    let emitter = session.emitter(max_memory);
+    let emitter = session.emitter(&session.options, max_memory);
     let plans: Vec<Result<Plan, Failure>> = chosen
         .par_iter()
         .map(|point| emitter.plan(&session.objective.planner().ops(&point.genome)?))
@@ -228,6 +239,44 @@ fn emit(
                 Some((point, plan))
             })
             .collect()),
+    }
+}
+
+/// Where the plan of a network to compare with is.
+enum RivalPlan {
+    /// It is a point too.
+    Point(String),
+    Own(Box<Plan>),
+}
+
+/// None where no plan is wanted, or none can be made.
+fn rival_plan(
+    session: &Session,
+    rival: &Rival,
+    points: &[Point],
+    max_memory: Option<u64>,
+    progress: &Progress,
+) -> Option<RivalPlan> {
+    let mode = rival.plan.filter(|_| rival.cost.is_some())?;
+    let same = points.iter().find(|p| p.genome == rival.genome);
+    if let (Some(point), true) = (same, mode == session.options.mode) {
+        return Some(RivalPlan::Point(point.plan.clone()));
+    }
+    let options = Options {
+        mode,
+        ..session.options.clone()
+    };
+    let emitter = session.emitter(&options, max_memory);
+    let ops = session.objective.planner().ops(&rival.genome);
+    match ops
+        .map_err(Failure::from)
+        .and_then(|ops| emitter.plan(&ops))
+    {
+        Ok(plan) => Some(RivalPlan::Own(Box::new(plan))),
+        Err(e) => {
+            progress.note(&format!("{} gets no plan: {}", rival.name, e.what));
+            None
+        }
     }
 }
 

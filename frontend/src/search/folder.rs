@@ -5,6 +5,7 @@
 //! | `front.json` | the points, what they are made of, what they are compared with |
 //! | `front.svg`, `report.md` | the same for people |
 //! | `point-00.plan.bin`... | a plan per point |
+//! | `baseline-00.plan.bin`... | of what other systems would choose, to measure them by |
 //! | `model.onnx`, `model.preprocess.toml`, `model.calib.json` | the network, and what was measured on it |
 //! | `state.json` | where the search stands, for `--resume` |
 
@@ -110,14 +111,15 @@ impl Folder {
         files::write(&self.at(name), bytes)
     }
 
-    /// Removes plans of points that are not among `kept`.
+    /// Removes plans of points and baselines that are not among `kept`.
     pub fn remove_plans(&self, kept: &[String]) {
         let Ok(entries) = std::fs::read_dir(&self.path) else {
             return;
         };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let plan = name.starts_with("point-") && name.ends_with(".plan.bin");
+            let ours = name.starts_with("point-") || name.starts_with("baseline-");
+            let plan = ours && name.ends_with(".plan.bin");
             if plan && !kept.contains(&name) {
                 // A plan too many is no harm.
                 let _ = std::fs::remove_file(entry.path());
@@ -129,6 +131,11 @@ impl Folder {
 /// The plan of point `number`.
 pub fn plan_name(number: usize) -> String {
     format!("point-{number:02}.plan.bin")
+}
+
+/// The plan of baseline `number`.
+pub fn baseline_name(number: usize) -> String {
+    format!("baseline-{number:02}.plan.bin")
 }
 
 /// Files that appear together: all are written before the first one gets its name, so that a full disk

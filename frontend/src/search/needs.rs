@@ -51,7 +51,10 @@ impl Needs {
         let dearest: Vec<u8> = session.found.iter().map(|c| (c.len() - 1) as u8).collect();
         let begun = Instant::now();
         let ops = session.objective.planner().ops(&dearest)?;
-        match session.emitter(args.max_memory).plan(&ops) {
+        match session
+            .emitter(&session.options, args.max_memory)
+            .plan(&ops)
+        {
             // What takes less memory may be found yet.
             Err(failure) if args.max_memory.is_none() => return Err(failure),
             Ok(_) | Err(_) => {}

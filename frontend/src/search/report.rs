@@ -3,7 +3,7 @@
 mod tables;
 
 use hecc_passes::candidates::Kind;
-use hecc_search::{Baseline, Course, Front, Point};
+use hecc_search::{Baseline, Course, Front, Measured, Point};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use tables::Table;
@@ -19,6 +19,7 @@ pub fn report(front: &Front) -> String {
     introduction(&mut out, front);
     points(&mut out, front);
     baselines(&mut out, front);
+    measurements(&mut out, front);
     choices(&mut out, front);
     activations(&mut out, front);
     candidates(&mut out, front);
@@ -43,7 +44,7 @@ fn introduction(out: &mut String, front: &Front) {
         "Accuracy is the share of {} held-out images whose class is {right}, by the network in the clear; \
          {} other images judged candidates during the search, {} others measured ranges. In brackets the \
          95 % interval. The network itself: {} ({} to {}). Seconds are predicted for one evaluation; \
-         `hecc-run eval --stats` measures a plan, `hecc diff` sets both beside each other.\n",
+         what `hecc-run eval --stats` measured of a plan stands beside them after `hecc report --stats`.\n",
         front.data.confirmation,
         front.data.search,
         front.data.calibration,
@@ -63,6 +64,7 @@ fn points(out: &mut String, front: &Front) {
         "estimated loss",
         "while searching",
         "seconds",
+        "measured",
         "bootstraps",
         "ring",
         "levels",
@@ -87,6 +89,7 @@ fn points(out: &mut String, front: &Front) {
             p.loss.map_or("-".to_string(), percent),
             percent(p.searched),
             format!("{:.2}", p.cost.seconds),
+            measured(p.measured.as_ref()),
             p.cost.bootstraps.to_string(),
             format!("2^{}", p.cost.log_n),
             p.cost.levels.to_string(),
@@ -103,6 +106,35 @@ fn points(out: &mut String, front: &Front) {
          are lost. Accuracies of neighbours may differ by chance. What another point of fewer seconds is as \
          good as is left out.\n"
     );
+}
+
+fn measured(measured: Option<&Measured>) -> String {
+    measured.map_or("-".to_string(), |m| format!("{:.2}", m.seconds))
+}
+
+/// What was measured, and where.
+fn measurements(out: &mut String, front: &Front) {
+    let points = front.points.iter().map(|p| &p.measured);
+    let found: Vec<&Measured> = points
+        .chain(front.baselines.iter().map(|b| &b.measured))
+        .flatten()
+        .collect();
+    let places: BTreeSet<(usize, &str)> = found
+        .iter()
+        .map(|m| (m.threads, m.machine.as_str()))
+        .collect();
+    for (threads, machine) in places {
+        let there = found
+            .iter()
+            .filter(|m| (m.threads, m.machine.as_str()) == (threads, machine));
+        let _ = writeln!(
+            out,
+            "Measured on {threads} threads of {}: {} evaluations; a plan's seconds are those of its evaluation \
+             in the middle.\n",
+            tables::plain(machine),
+            there.map(|m| m.runs).sum::<usize>()
+        );
+    }
 }
 
 /// How often every family of kinds is chosen.
@@ -141,7 +173,9 @@ fn baselines(out: &mut String, front: &Front) {
         "accuracy",
         "estimated loss",
         "seconds",
+        "measured",
         "bootstraps",
+        "plan",
         "as accurate",
         "faster by",
         "as fast",
@@ -153,7 +187,7 @@ fn baselines(out: &mut String, front: &Front) {
     table.write(out);
 }
 
-fn comparison(front: &Front, b: &Baseline) -> [String; 9] {
+fn comparison(front: &Front, b: &Baseline) -> [String; 11] {
     let none = || "-".to_string();
     let accuracy = b.accuracy.value();
     let points = || front.points.iter().enumerate();
@@ -177,10 +211,20 @@ fn comparison(front: &Front, b: &Baseline) -> [String; 9] {
             || "cannot be run".to_string(),
             |c| format!("{:.2}", c.seconds),
         ),
+        measured(b.measured.as_ref()),
         b.cost.map_or_else(none, |c| c.bootstraps.to_string()),
+        b.plan.clone().unwrap_or_else(none),
         number(as_accurate),
         match (as_accurate, b.cost) {
-            (Some(p), Some(cost)) => format!("{:.2} times", cost.seconds / seconds(&p)),
+            (Some(p), Some(cost)) => {
+                let predicted = format!("{:.2} times", cost.seconds / seconds(&p));
+                match (&p.1.measured, &b.measured) {
+                    (Some(p), Some(b)) => {
+                        format!("{predicted}, measured {:.2}", b.seconds / p.seconds)
+                    }
+                    _ => predicted,
+                }
+            }
             _ => none(),
         },
         number(as_fast),

@@ -95,14 +95,14 @@ impl<'a> Session<'a> {
         planner(self.inputs, &self.found, &self.options, Mode::Greedy)
     }
 
-    /// Writes plans of the network.
-    pub fn emitter(&self, max_memory: Option<u64>) -> Emitter<'_> {
+    /// Writes plans of the network, by the options of the search or others.
+    pub fn emitter<'b>(&'b self, options: &'b Options, max_memory: Option<u64>) -> Emitter<'b> {
         Emitter {
             folded: &self.inputs.folded,
             name: &self.inputs.name,
             preprocess: &self.inputs.preprocess,
             images: self.inputs.measured(),
-            options: &self.options,
+            options,
             max_memory,
         }
     }

@@ -88,6 +88,39 @@ fn search_pick_finetune() {
             .collect::<Vec<_>>()
     };
     assert_eq!(timeless(&second)[..1], timeless(&first));
+    // Measured seconds.
+    let plan = &second.points[0].plan;
+    let id = Plan::from_bytes(&std::fs::read(at("front.d").join(plan)).unwrap()).unwrap();
+    let stats = |id: [u8; 32], seconds: f64| {
+        let id = blake3::Hash::from_bytes(id).to_hex();
+        format!(
+            r#"{{"model": "m", "plan": "{id}", "threads": 2, "machine": "a `machine`", "seconds": {seconds},
+                "nodes": [{{"name": "x", "op": "input", "seconds": 0}}]}}"#
+        )
+    };
+    for (name, seconds) in [("a.json", 5.25), ("b.json", 7.5), ("c.json", 1.0)] {
+        std::fs::write(at(name), stats(id.id(), seconds)).unwrap();
+    }
+    run("report front.d --stats a.json b.json c.json");
+    let measured = front(folder.path()).points[0].measured.clone().unwrap();
+    assert_eq!(
+        (measured.seconds, measured.runs, measured.threads),
+        (5.25, 3, 2)
+    );
+    let report = std::fs::read_to_string(at("front.d/report.md")).unwrap();
+    for part in ["| 5.25 |", "2 threads of a \\`machine\\`: 3 evaluations"] {
+        assert!(report.contains(part), "{part}");
+    }
+    std::fs::write(at("a.json"), stats([0; 32], 1.0)).unwrap();
+    fails(
+        "report front.d --stats a.json",
+        &["a.json", "not in the folder"],
+    );
+    // What other systems would choose can be measured too.
+    for baseline in second.baselines.iter().filter(|b| b.name.contains(", as ")) {
+        let plan = baseline.plan.as_ref().unwrap();
+        Plan::from_bytes(&std::fs::read(at("front.d").join(plan)).unwrap()).unwrap();
+    }
     // Picks.
     let last = second.points.len() - 1;
     run("pick front.d --max-latency 1h -o best.bin");

@@ -179,6 +179,23 @@ pub struct Point {
     pub plan: String,
     /// What training made of it; None for a point of the search.
     pub tuned: Option<Tuned>,
+    /// What encrypted evaluations took; None where none was reported.
+    #[serde(default)]
+    pub measured: Option<Measured>,
+}
+
+/// What encrypted evaluations of a plan took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Of the evaluation in the middle.
+    pub seconds: f64,
+    /// Evaluations.
+    pub runs: usize,
+    /// Threads.
+    pub threads: usize,
+    /// The processor.
+    pub machine: String,
 }
 
 /// A point that was trained further: its operators are those of the model file, no longer the
@@ -208,6 +225,12 @@ pub struct Baseline {
     pub loss: f64,
     /// Predicted; None where no parameter set serves it.
     pub cost: Option<Cost>,
+    /// File name of its plan, in the folder of the front, to measure it by; None where it has none.
+    #[serde(default)]
+    pub plan: Option<String>,
+    /// As [`Point::measured`].
+    #[serde(default)]
+    pub measured: Option<Measured>,
 }
 
 impl Front {

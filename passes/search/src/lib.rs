@@ -38,7 +38,8 @@ pub use dominance::{Limits, front, thin};
 pub use error::SearchError;
 pub use evolution::search;
 pub use front::{
-    Activation, Alternative, Baseline, Data, FRONT_VERSION, Front, Point, Replacement, Tuned,
+    Activation, Alternative, Baseline, Data, FRONT_VERSION, Front, Measured, Point, Replacement,
+    Tuned,
 };
 pub use hypervolume::{Reference, hypervolume};
 pub use images::Images;

@@ -1,6 +1,6 @@
 //! Bounds of a front that is read: counts, lengths, finite numbers, plain names.
 
-use super::{FRONT_VERSION, Front, Replacement};
+use super::{FRONT_VERSION, Front, Measured, Replacement};
 use crate::objective::check_genome;
 use crate::planner::Cost;
 use crate::settings::Settings;
@@ -120,6 +120,7 @@ impl Front {
             finite(&of("searched"), &[p.searched])?;
             cost(&of("cost"), &p.cost)?;
             file_name(&of("plan"), &p.plan)?;
+            measured(&of("measured"), p.measured.as_ref())?;
             if let Some(tuned) = &p.tuned {
                 file_name(&of("model"), &tuned.model)?;
                 share(&of("accuracy before"), &tuned.before)?;
@@ -136,6 +137,10 @@ impl Front {
             share(&of("accuracy"), &b.accuracy)?;
             loss(&of("loss"), b.loss)?;
             b.cost.as_ref().map_or(Ok(()), |c| cost(&of("cost"), c))?;
+            b.plan
+                .as_ref()
+                .map_or(Ok(()), |p| file_name(&of("plan"), p))?;
+            measured(&of("measured"), b.measured.as_ref())?;
         }
         Ok(())
     }
@@ -180,6 +185,15 @@ fn share(name: &str, share: &Share) -> Result<(), String> {
     ensure(share.images > 0 && share.correct <= share.images, || {
         format!("{name}: {} of {} images", share.correct, share.images)
     })
+}
+
+fn measured(name: &str, measured: Option<&Measured>) -> Result<(), String> {
+    let Some(m) = measured else { return Ok(()) };
+    finite(name, &[m.seconds])?;
+    ensure(m.seconds >= 0.0 && m.runs > 0, || {
+        format!("{name}: {} runs of {} s", m.runs, m.seconds)
+    })?;
+    text(name, &m.machine)
 }
 
 fn loss(name: &str, loss: f64) -> Result<(), String> {

@@ -19,6 +19,12 @@ fn point(accuracy: usize, loss: f64, seconds: f64, genome: &[u8]) -> Point {
         peak_bytes: 1 << 32,
         plan: format!("point-{accuracy}.plan.bin"),
         tuned: None,
+        measured: Some(Measured {
+            seconds: 3.5,
+            runs: 2,
+            threads: 2,
+            machine: "here".into(),
+        }),
     }
 }
 
@@ -95,6 +101,8 @@ fn front() -> Front {
             },
             loss: 0.02,
             cost: None,
+            plan: Some("baseline-00.plan.bin".into()),
+            measured: None,
         }],
         ablation: None,
         reference: Reference {
