@@ -9,7 +9,6 @@ use hecc_ir::program::{Node, Value};
 
 use crate::error::{Error, Result};
 use crate::execution::Execution;
-use crate::frame::short;
 use crate::stats::{Predicted, Stats, machine, peak_memory};
 
 /// Share of the predicted peak that is laid up: the prediction is an upper bound.
