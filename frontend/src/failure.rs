@@ -58,7 +58,13 @@ impl From<hecc_images::Error> for Failure {
 
 impl From<PassError> for Failure {
     fn from(e: PassError) -> Self {
-        Self::new(e.to_string())
+        let failure = Self::new(e.to_string());
+        match e {
+            PassError::NoDegree { .. } => failure.help(
+                "raise --tolerance, choose with --degree, or calibrate on more images: hecc calibrate --limit N",
+            ),
+            _ => failure,
+        }
     }
 }
 

@@ -75,7 +75,7 @@ pub enum PassError {
     },
     /// No degree keeps the classes.
     #[error(
-        "no activation degree keeps the class of the model in f32 on {needed:.1} % of the calibration images ({measured}); raise --tolerance, or choose with --degree"
+        "no activation degree keeps the class of the model in f32 on {needed:.1} % of the calibration images ({measured})"
     )]
     NoDegree {
         /// Percent.
