@@ -46,7 +46,8 @@ pub fn key_bytes(parameters: &Parameters, keys: &KeyManifest) -> u64 {
 
 /// An estimate of the most bytes alive at once: all keys, expanded; and at the worst node the living
 /// ciphertexts, the living bootstrappers' encoded transforms, and what the node works on. That is, for a
-/// map its diagonals as numbers and as encoded integers, and the rotations of its operand; for a bootstrap
+/// map its diagonals as numbers and as encoded integers, the rotations of its operand, and the sums that
+/// are rotated by giant steps; for a bootstrap
 /// some ten ciphertexts at the top, and the map that follows, made and encoded beside it; for a
 /// polynomial some ten ciphertexts at its operand's level.
 pub fn peak_bytes(
@@ -74,7 +75,10 @@ pub fn peak_bytes(
         };
         transform.offsets.len() as u64 * (limbs(transform.level) + above as u64) * vector
     };
-    let bootstrapper: u64 = parameters.bootstrap_transforms().iter().map(encoded).sum();
+    let transforms = parameters.bootstrap_transforms();
+    let bootstrapper: u64 = transforms.iter().map(encoded).sum();
+    // All that one has of its own whose relative lives: the first group of coefficients-to-slots.
+    let derived = transforms.first().map_or(0, encoded);
     // A value a slot: half a vector a diagonal.
     let numbers = |map: usize| offsets[map].offsets.len() as u64 * vector / 2;
 
@@ -88,8 +92,8 @@ pub fn peak_bytes(
                 ciphertext(enter, 2 * node.layout.parts)
             }
             Op::Linear { map, .. } => {
-                let (babies, _) = baby_giant(&offsets[*map].offsets, program.maps[*map].giant);
-                2 * numbers(*map) + ciphertext(enter + specials, babies.len())
+                let (babies, giants) = baby_giant(&offsets[*map].offsets, program.maps[*map].giant);
+                2 * numbers(*map) + ciphertext(enter + specials, babies.len() + giants.len())
             }
             Op::Polynomial { .. } => ciphertext(enter, 10),
             Op::Activate { .. } => {
@@ -107,8 +111,9 @@ pub fn peak_bytes(
                 ciphertext(parameters.top(), 10) + 2 * next.unwrap_or(0)
             }
         };
-        let built = bootstrappers.alive(value) as u64;
-        worst = worst.max(living + work + built * bootstrapper);
+        let (whole, related) = bootstrappers.alive(value);
+        let built = whole as u64 * bootstrapper + related as u64 * derived;
+        worst = worst.max(living + work + built);
         for &dead in &dying[value] {
             let node = &program.nodes[dead];
             living -= ciphertext(node.level, node.layout.parts);

@@ -5,7 +5,7 @@
 //! transforms of a gigabyte or two. One that is built while another lives that differs in the turn of the
 //! copies only takes over all but the first group of coefficients-to-slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use crate::layout::Layout;
@@ -73,9 +73,16 @@ impl Lifetimes {
         uses.collect()
     }
 
-    /// How many bootstrappers are alive at `step`.
-    pub fn alive(&self, step: usize) -> usize {
-        self.0.values().filter(|life| life.contains(&step)).count()
+    /// How many bootstrappers are alive at `step`: such that share with no other one, and such that share
+    /// with one of those.
+    pub fn alive(&self, step: usize) -> (usize, usize) {
+        let lives = self.0.iter().filter(|(_, life)| life.contains(&step));
+        let (count, families) =
+            lives.fold((0, BTreeSet::new()), |(count, mut families), (v, _)| {
+                families.insert(v.family);
+                (count + 1, families)
+            });
+        (families.len(), count - families.len())
     }
 
     /// What is encoded, in whole bootstrappers, where coefficients-to-slots has `groups`; see [`encoded`].
@@ -166,7 +173,7 @@ mod tests {
             .collect();
         assert_eq!(
             [1, 2, 5, 6, 8].map(|step| lives.alive(step)),
-            [0, 1, 2, 1, 0]
+            [(0, 0), (1, 0), (1, 1), (1, 0), (0, 0)]
         );
     }
 }

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::stats::{Predicted, Stats, machine, peak_memory};
 
-/// Share of the predicted peak that is laid up: the prediction is an upper bound.
-const CERTAIN: f64 = 0.75;
+/// Share of the predicted peak that is laid up: the prediction is about right.
+const CERTAIN: f64 = 0.97;
 /// Largest peak that memory is laid up for, over what is in use when the keys are loaded.
 const MOST: u64 = 4;
 
