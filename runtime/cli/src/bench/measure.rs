@@ -266,8 +266,8 @@ impl Bench<'_> {
         step("the bootstrap's transforms");
         let build = || Bootstrapper::new(&self.party.context, shape.clone(), None);
         let setup = watch.median(build).map_err(broken)?;
-        self.row(Operation::BootstrapSetup, top, setup).groups = Some(groups);
         let bootstrapper = build().map_err(broken)?;
+        self.row(Operation::BootstrapSetup, top, setup).groups = Some(groups);
         step("bootstraps");
         let x = self.party.encrypt(entry, scale)?;
         let seconds = watch.median(|| bootstrapper.cosine(&self.evaluator, &x));
