@@ -201,8 +201,8 @@ impl MapPrices {
 }
 
 impl CostTable {
-    /// The table that is built in, of two cores of a Zen 4: all rings in one run of `hecc-run bench` on a calm
-    /// machine.
+    /// The table that is built in, of two cores of a Zen 4: the mean of two runs of `hecc-run bench`, in a
+    /// slow and a fast hour of a virtual machine, a quarter apart.
     pub fn reference() -> &'static Self {
         static REFERENCE: LazyLock<CostTable> = LazyLock::new(|| {
             let json = include_str!("costs_reference.json");
