@@ -142,8 +142,17 @@ pub fn finish(
         });
     }
     let mut kept: Vec<String> = front.points.iter().map(|p| p.plan.clone()).collect();
-    for (number, (rival, verdict)) in found.rivals.iter().zip(&verdicts).enumerate() {
-        let plan = rival_plan(session, rival, &front.points, max_memory, progress);
+    let plans: Vec<Result<Option<RivalPlan>, Failure>> = found
+        .rivals
+        .par_iter()
+        .map(|rival| rival_plan(session, rival, &front.points, max_memory))
+        .collect();
+    let costed = found.rivals.iter().zip(&verdicts).zip(plans);
+    for (number, ((rival, verdict), plan)) in costed.enumerate() {
+        let plan = plan.unwrap_or_else(|e| {
+            progress.note(&format!("{} gets no plan: {}", rival.name, e.what));
+            None
+        });
         let plan = plan.map(|plan| match plan {
             RivalPlan::Point(name) => Ok(name),
             RivalPlan::Own(plan) => {
@@ -249,35 +258,27 @@ enum RivalPlan {
     Own(Box<Plan>),
 }
 
-/// None where no plan is wanted, or none can be made.
+/// None where no plan is wanted.
 fn rival_plan(
     session: &Session,
     rival: &Rival,
     points: &[Point],
     max_memory: Option<u64>,
-    progress: &Progress,
-) -> Option<RivalPlan> {
-    let mode = rival.plan.filter(|_| rival.cost.is_some())?;
+) -> Result<Option<RivalPlan>, Failure> {
+    let Some(mode) = rival.plan.filter(|_| rival.cost.is_some()) else {
+        return Ok(None);
+    };
     let same = points.iter().find(|p| p.genome == rival.genome);
     if let (Some(point), true) = (same, mode == session.options.mode) {
-        return Some(RivalPlan::Point(point.plan.clone()));
+        return Ok(Some(RivalPlan::Point(point.plan.clone())));
     }
     let options = Options {
         mode,
         ..session.options.clone()
     };
     let emitter = session.emitter(&options, max_memory);
-    let ops = session.objective.planner().ops(&rival.genome);
-    match ops
-        .map_err(Failure::from)
-        .and_then(|ops| emitter.plan(&ops))
-    {
-        Ok(plan) => Some(RivalPlan::Own(Box::new(plan))),
-        Err(e) => {
-            progress.note(&format!("{} gets no plan: {}", rival.name, e.what));
-            None
-        }
-    }
+    let ops = session.objective.planner().ops(&rival.genome)?;
+    Ok(Some(RivalPlan::Own(Box::new(emitter.plan(&ops)?))))
 }
 
 /// Those that no other beats, by ascending seconds and descending loss.

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const COMPARISONS: f64 = 0.15;
 /// Kinds that are compared as uniform choices, about.
 const UNIFORM: f64 = 25.0;
+/// Plans of networks to compare with, about; they are dear ones.
+const RIVALS: usize = 6;
 /// Mixed networks take longer to place than the one that is tried.
 const MIXED: f64 = 1.5;
 /// Share of the time left that is kept for the points at most: estimates may be too high.
@@ -84,8 +86,12 @@ impl Needs {
         let needs = Self {
             compiling,
             image,
-            points: points(MAX_POINTS as f64, CONFIRMED as f64 + UNIFORM, confirming)
-                .min(clock.left().saturating_sub(sensitivities).mul_f64(MOST)),
+            points: points(
+                (MAX_POINTS + RIVALS) as f64,
+                CONFIRMED as f64 + UNIFORM,
+                confirming,
+            )
+            .min(clock.left().saturating_sub(sensitivities).mul_f64(MOST)),
             comparisons: clock.budget().mul_f64(comparisons),
         };
         match least + needs.comparisons > clock.left() {
@@ -99,7 +105,7 @@ impl Needs {
     pub fn images(&self, clock: &Clock, genomes: usize, images: usize) -> usize {
         let time = clock
             .left()
-            .saturating_sub(self.compiling.mul_f64(MAX_POINTS as f64));
+            .saturating_sub(self.compiling.mul_f64((MAX_POINTS + RIVALS) as f64));
         affordable(time, self.image.mul_f64(genomes as f64), images)
     }
 

@@ -4,7 +4,7 @@ mod tables;
 
 use hecc_passes::candidates::Kind;
 use hecc_search::{Baseline, Course, Front, Measured, Point};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use tables::Table;
 
@@ -114,11 +114,14 @@ fn measured(measured: Option<&Measured>) -> String {
 
 /// What was measured, and where.
 fn measurements(out: &mut String, front: &Front) {
-    let points = front.points.iter().map(|p| &p.measured);
-    let found: Vec<&Measured> = points
-        .chain(front.baselines.iter().map(|b| &b.measured))
-        .flatten()
-        .collect();
+    let points = front.points.iter().map(|p| (Some(&p.plan), &p.measured));
+    let baselines = front
+        .baselines
+        .iter()
+        .map(|b| (b.plan.as_ref(), &b.measured));
+    // A baseline that is a point too has its plan.
+    let plans: BTreeMap<_, _> = points.chain(baselines).collect();
+    let found: Vec<&Measured> = plans.into_values().flatten().collect();
     let places: BTreeSet<(usize, &str)> = found
         .iter()
         .map(|m| (m.threads, m.machine.as_str()))
