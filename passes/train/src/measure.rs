@@ -79,7 +79,8 @@ pub(crate) fn prepare(
     let mut pooled: Vec<Option<Pooled>> = vec![None; count];
     let mut sums: Vec<Option<(Histogram, PowerSums)>> = (0..count).map(|_| None).collect();
     let mut finite = true;
-    let images = measured(network, data, shape, recipe)?;
+    let images = measured(network, data, shape, recipe)?
+        .ok_or_else(|| TrainError::Data(NOT_FINITE.into()))?;
     for chunk in images.chunks(CHUNK) {
         let batch = data.plain(shape, chunk)?;
         network.forward(batch, Mode::Evaluating, &mut |i, x, y| {
@@ -244,7 +245,7 @@ pub(crate) fn refit(
         return Ok(true);
     }
     let mut finite = true;
-    let Ok(images) = measured(network, data, shape, recipe) else {
+    let Some(images) = measured(network, data, shape, recipe)? else {
         return Ok(false);
     };
     for chunk in images.chunks(CHUNK) {
@@ -305,16 +306,17 @@ fn fitted(
 }
 
 /// Images to measure on: the first ones to learn from, but for those that polynomials send astray. One
-/// image whose values grow beyond all bounds would be all that moments and ranges tell of.
+/// image whose values grow beyond all bounds would be all that moments and ranges tell of. None where more than
+/// a tenth are astray.
 ///
 /// # Errors
-/// Images that cannot be read; more than a tenth of them astray.
+/// Images that cannot be read.
 fn measured(
     network: &Network,
     data: &Data<'_>,
     shape: Shape,
     recipe: &Recipe,
-) -> Result<Vec<usize>, TrainError> {
+) -> Result<Option<Vec<usize>>, TrainError> {
     let first = &data.training[..data.training.len().min(recipe.measured)];
     let mut sizes: Vec<f32> = Vec::with_capacity(first.len());
     for chunk in first.chunks(CHUNK) {
@@ -327,10 +329,8 @@ fn measured(
     let most = (ASTRAY * sorted[sorted.len() / 2]).min(f32::MAX);
     let kept = first.iter().zip(&sizes);
     let kept: Vec<usize> = kept.filter(|&(_, &l)| l <= most).map(|(&i, _)| i).collect();
-    match 10 * (first.len() - kept.len()) > first.len() {
-        true => Err(TrainError::Data(NOT_FINITE.into())),
-        false => Ok(kept),
-    }
+    let astray = first.len() - kept.len();
+    Ok((10 * astray <= first.len()).then_some(kept))
 }
 
 /// Held-out images that get the class of their label from logits made by `forward`.
