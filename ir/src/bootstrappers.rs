@@ -76,13 +76,9 @@ impl Lifetimes {
     /// How many bootstrappers are alive at `step`: such that share with no other one, and such that share
     /// with one of those.
     pub fn alive(&self, step: usize) -> (usize, usize) {
-        let lives = self.0.iter().filter(|(_, life)| life.contains(&step));
-        let (count, families) =
-            lives.fold((0, BTreeSet::new()), |(count, mut families), (v, _)| {
-                families.insert(v.family);
-                (count + 1, families)
-            });
-        (families.len(), count - families.len())
+        let alive = || self.0.iter().filter(|(_, life)| life.contains(&step));
+        let families: BTreeSet<Family> = alive().map(|(variant, _)| variant.family).collect();
+        (families.len(), alive().count() - families.len())
     }
 
     /// What is encoded, in whole bootstrappers, where coefficients-to-slots has `groups`; see [`encoded`].
