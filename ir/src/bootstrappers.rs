@@ -36,6 +36,21 @@ impl Variant {
         }
     }
 
+    /// Of the activation that is this node of a program; None of another node.
+    pub fn of(program: &Program, node: usize) -> Option<Self> {
+        let output = &program.nodes[node];
+        let Op::Activate { x, rho, .. } = output.op else {
+            return None;
+        };
+        let input = &program.nodes[x];
+        Some(Self::new(&input.layout, &output.layout, rho, input.scale))
+    }
+
+    /// Whether copies turn.
+    pub fn turns(&self) -> bool {
+        self.turn != (0, 0)
+    }
+
     /// Those that it can share with.
     pub fn family(&self) -> Family {
         self.family
@@ -62,15 +77,15 @@ impl FromIterator<(usize, Variant)> for Lifetimes {
 impl Lifetimes {
     /// Of a program's nodes.
     pub fn of(program: &Program) -> Self {
-        let uses = program.nodes.iter().enumerate().filter_map(|(step, node)| {
-            let Op::Activate { x, rho, .. } = node.op else {
-                return None;
-            };
-            let from = &program.nodes[x];
-            let variant = Variant::new(&from.layout, &node.layout, rho, from.scale);
-            Some((step, variant))
-        });
-        uses.collect()
+        let steps = 0..program.nodes.len();
+        steps
+            .filter_map(|step| Some((step, Variant::of(program, step)?)))
+            .collect()
+    }
+
+    /// The last step that uses a bootstrapper; None where none does.
+    pub fn last_use(&self, variant: &Variant) -> Option<usize> {
+        self.0.get(variant).map(|life| *life.end())
     }
 
     /// How many bootstrappers are alive at `step`: such that share with no other one, and such that share
@@ -156,6 +171,35 @@ mod tests {
             ],
             1.5,
         );
+    }
+
+    /// Activations that share a bootstrapper need the same permutation, others another.
+    #[test]
+    fn equal_variants_are_equal_permutations() {
+        let of = |copies, twist| Layout {
+            copies,
+            ..layout(twist)
+        };
+        let identity: Vec<usize> = (0..512).collect();
+        let seen: Vec<(Variant, Vec<usize>)> =
+            [(8, 0), (8, 16), (4, 0), (4, 64), (2, 240), (2, 16)]
+                .into_iter()
+                .flat_map(|(copies, twist)| [(copies, twist, 0), (copies, 0, twist)])
+                .map(|(copies, from, to)| {
+                    let (input, output) = (of(copies, from), of(copies, to));
+                    (Variant::new(&input, &output, 0.5, 1.0), input.retwist(to))
+                })
+                .collect();
+        for (variant, table) in &seen {
+            assert_eq!(variant.turns(), *table != identity);
+            for (other, other_table) in &seen {
+                assert_eq!(
+                    variant == other,
+                    table == other_table,
+                    "{variant:?} {other:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -172,10 +172,8 @@ impl<'a> Execution<'a> {
                 result.map_err(reason)
             }),
             Op::Activate {
-                x,
-                coefficients,
-                rho,
-            } => self.activate(node, *x, coefficients, *rho, stats),
+                x, coefficients, ..
+            } => self.activate(index, *x, coefficients, stats),
         }
     }
 
@@ -219,10 +217,9 @@ impl<'a> Execution<'a> {
 
     fn activate(
         &mut self,
-        node: &Node,
+        index: usize,
         x: Value,
         coefficients: &[f64],
-        rho: f64,
         stats: &mut NodeStats,
     ) -> Step<Vec<Ciphertext>> {
         let Session {
@@ -231,8 +228,8 @@ impl<'a> Execution<'a> {
             evaluator,
         } = self.session;
         let begun = Instant::now();
-        let from = &plan.program.nodes[x];
-        let bootstrapper = self.bootstraps.get(context, from, node, rho);
+        let node = &plan.program.nodes[index];
+        let bootstrapper = self.bootstraps.get(context, index);
         let bootstrapper = bootstrapper.map_err(reason)?;
         stats.setup_seconds = begun.elapsed().as_secs_f64();
         let parts = value(&self.values, x)?;

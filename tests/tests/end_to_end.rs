@@ -68,7 +68,7 @@ fn rotation_keys_are_exact() {
         }
     };
     let mut bootstraps = Bootstraps::new(program, plan.parameters.bootstrap.as_ref());
-    for node in &program.nodes {
+    for (index, node) in program.nodes.iter().enumerate() {
         match &node.op {
             Op::Linear { x, map } => {
                 let (map, input) = (&program.maps[*map], &program.nodes[*x]);
@@ -79,10 +79,8 @@ fn rotation_keys_are_exact() {
                 steps.for_each(|step| need(step, node.level + 1));
                 offsets.folds.into_iter().for_each(|s| need(s, node.level));
             }
-            Op::Activate { x, rho, .. } => {
-                let bootstrapper = bootstraps
-                    .get(&context, &program.nodes[*x], node, *rho)
-                    .unwrap();
+            Op::Activate { .. } => {
+                let bootstrapper = bootstraps.get(&context, index).unwrap();
                 for (steps, level) in bootstrapper.rotations() {
                     need(steps, level);
                 }
