@@ -313,10 +313,10 @@ fn add(
         peak_bytes: plan.prediction.peak_bytes,
         plan: names.plan.clone(),
         tuned: Some(trained.tuned),
-        measured: None,
     };
     front.points.retain(|p| p.plan != names.plan);
     front.points.push(point);
+    front.measured.remove(&names.plan);
     let mut staged = Staged::new(folder);
     staged.add(&names.plan, &plan.to_bytes())?;
     staged.add(&names.model, &export::model(&plan)?)?;

@@ -8,7 +8,7 @@ use crate::search::finish::stage_texts;
 use crate::search::folder::{FRONT, Folder, REPORT, Staged};
 use hecc_ir::plan::Plan;
 use hecc_search::{Front, Measured};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Runs the command.
@@ -23,18 +23,12 @@ pub fn report(args: &Report) -> Result<(), Failure> {
     }
     for (name, runs) in found {
         let measured = middle(runs);
-        for point in front.points.iter_mut().filter(|p| p.plan == name) {
-            point.measured = Some(measured.clone());
-        }
-        let baselines = front.baselines.iter_mut();
-        for baseline in baselines.filter(|b| b.plan.as_deref() == Some(name)) {
-            baseline.measured = Some(measured.clone());
-        }
         say!(
             "{name}: {:.2} s, of {} evaluations",
             measured.seconds,
             measured.runs
         )?;
+        front.measured.insert(name.to_string(), measured);
     }
     let mut staged = Staged::new(&folder);
     stage_texts(&mut staged, &front)?;
@@ -44,18 +38,14 @@ pub fn report(args: &Report) -> Result<(), Failure> {
 
 /// The plans of a front by the identity that statistics give them.
 fn plans(folder: &Folder, front: &Front) -> Result<BTreeMap<String, String>, Failure> {
-    let points = front.points.iter().map(|p| &p.plan);
-    let baselines = front.baselines.iter().filter_map(|b| b.plan.as_ref());
-    let names: BTreeSet<&String> = points.chain(baselines).collect();
-    let identity = |name: &String| {
+    let identity = |name: &str| {
         let plan = Plan::from_bytes(&folder.read(name)?).map_err(|e| {
             Failure::in_file(&folder.at(name), e)
                 .help("go on with the search, which writes it again: hecc search ... --resume")
         })?;
-        let id = blake3::Hash::from_bytes(plan.id()).to_hex();
-        Ok((id.to_string(), name.clone()))
+        Ok((plan.identity(), name.to_string()))
     };
-    names.into_iter().map(identity).collect()
+    front.plans().into_iter().map(identity).collect()
 }
 
 /// Statistics, and the plan that they are of.

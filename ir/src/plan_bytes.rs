@@ -72,6 +72,11 @@ impl Plan {
         *blake3::hash(&self.to_bytes()).as_bytes()
     }
 
+    /// [`Plan::id`] in hexadecimal, as statistics name a plan.
+    pub fn identity(&self) -> String {
+        blake3::Hash::from_bytes(self.id()).to_hex().to_string()
+    }
+
     /// Reads and checks a plan.
     ///
     /// # Errors
@@ -137,6 +142,7 @@ mod tests {
         for plan in [residual_plan(), levelled_plan(), every_stage.clone()] {
             let bytes = plan.to_bytes();
             assert_eq!(plan.id(), *blake3::hash(&bytes).as_bytes());
+            assert_eq!(plan.identity(), blake3::hash(&bytes).to_hex().as_str());
             match Plan::from_bytes(&bytes) {
                 Ok(read) => assert_eq!(read, plan),
                 // Stages that do not chain are read and then refused.

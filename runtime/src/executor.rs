@@ -123,9 +123,7 @@ impl Session {
         let output = output.ok_or_else(|| Error::Parameters("the program is empty".into()))?;
         let stats = Stats {
             model: self.plan.model.clone(),
-            plan: blake3::Hash::from_bytes(self.plan.id())
-                .to_hex()
-                .to_string(),
+            plan: self.plan.identity(),
             threads: rayon::current_num_threads(),
             machine: machine(),
             seconds: start.elapsed().as_secs_f64(),

@@ -118,6 +118,7 @@ pub fn finish(
         sensitivities: found.sensitivities,
         points: Vec::new(),
         baselines: Vec::new(),
+        measured: BTreeMap::new(),
         ablation: found.ablation,
         reference: state.reference().unwrap_or(Reference {
             accuracy: 0.0,
@@ -138,10 +139,8 @@ pub fn finish(
             peak_bytes: plan.prediction.peak_bytes,
             plan: name,
             tuned: None,
-            measured: None,
         });
     }
-    let mut kept: Vec<String> = front.points.iter().map(|p| p.plan.clone()).collect();
     let plans: Vec<Result<Option<RivalPlan>, Failure>> = found
         .rivals
         .par_iter()
@@ -167,20 +166,21 @@ pub fn finish(
             loss: verdict.loss,
             cost: rival.cost,
             plan: plan.transpose()?,
-            measured: None,
         });
     }
-    kept.extend(front.baselines.iter().filter_map(|b| b.plan.clone()));
     // Points that were trained stay: their plans do not depend on the search.
     if folder.at(FRONT).exists() {
-        let before = folder.front()?;
-        front
-            .points
-            .extend(before.points.into_iter().filter(|p| p.tuned.is_some()));
+        let mut before = folder.front()?;
+        before.points.retain(|p| p.tuned.is_some());
+        for point in &before.points {
+            let measured = before.measured.remove_entry(&point.plan);
+            front.measured.extend(measured);
+        }
+        front.points.extend(before.points);
     }
     stage_texts(&mut staged, &front)?;
     staged.publish()?;
-    folder.remove_plans(&kept);
+    folder.remove_plans(&front.plans());
     Ok(front)
 }
 

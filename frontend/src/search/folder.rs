@@ -12,6 +12,7 @@
 use crate::failure::Failure;
 use crate::files;
 use hecc_search::Front;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -112,7 +113,7 @@ impl Folder {
     }
 
     /// Removes plans of points and baselines that are not among `kept`.
-    pub fn remove_plans(&self, kept: &[String]) {
+    pub fn remove_plans(&self, kept: &BTreeSet<&str>) {
         let Ok(entries) = std::fs::read_dir(&self.path) else {
             return;
         };
@@ -120,7 +121,7 @@ impl Folder {
             let name = entry.file_name().to_string_lossy().into_owned();
             let ours = name.starts_with("point-") || name.starts_with("baseline-");
             let plan = ours && name.ends_with(".plan.bin");
-            if plan && !kept.contains(&name) {
+            if plan && !kept.contains(name.as_str()) {
                 // A plan too many is no harm.
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -199,7 +200,7 @@ mod tests {
         }
         staged.add(FRONT, b"{}").unwrap();
         staged.publish().unwrap();
-        folder.remove_plans(&[plan_name(0)]);
+        folder.remove_plans(&BTreeSet::from([plan_name(0).as_str()]));
         assert!(
             folder.at("point-00.plan.bin").exists() && !folder.at("point-01.plan.bin").exists()
         );

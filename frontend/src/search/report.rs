@@ -3,7 +3,7 @@
 mod tables;
 
 use hecc_passes::candidates::Kind;
-use hecc_search::{Baseline, Course, Front, Measured, Point};
+use hecc_search::{Baseline, Course, Front, Point};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use tables::Table;
@@ -89,7 +89,7 @@ fn points(out: &mut String, front: &Front) {
             p.loss.map_or("-".to_string(), percent),
             percent(p.searched),
             format!("{:.2}", p.cost.seconds),
-            measured(p.measured.as_ref()),
+            measured(front, Some(&p.plan)),
             p.cost.bootstraps.to_string(),
             format!("2^{}", p.cost.log_n),
             p.cost.levels.to_string(),
@@ -108,34 +108,23 @@ fn points(out: &mut String, front: &Front) {
     );
 }
 
-fn measured(measured: Option<&Measured>) -> String {
+fn measured(front: &Front, plan: Option<&String>) -> String {
+    let measured = plan.and_then(|plan| front.measured.get(plan));
     measured.map_or("-".to_string(), |m| format!("{:.2}", m.seconds))
 }
 
 /// What was measured, and where.
 fn measurements(out: &mut String, front: &Front) {
-    let points = front.points.iter().map(|p| (Some(&p.plan), &p.measured));
-    let baselines = front
-        .baselines
-        .iter()
-        .map(|b| (b.plan.as_ref(), &b.measured));
-    // A baseline that is a point too has its plan.
-    let plans: BTreeMap<_, _> = points.chain(baselines).collect();
-    let found: Vec<&Measured> = plans.into_values().flatten().collect();
-    let places: BTreeSet<(usize, &str)> = found
-        .iter()
-        .map(|m| (m.threads, m.machine.as_str()))
-        .collect();
-    for (threads, machine) in places {
-        let there = found
-            .iter()
-            .filter(|m| (m.threads, m.machine.as_str()) == (threads, machine));
+    let mut places: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    for m in front.measured.values() {
+        *places.entry((m.threads, &m.machine)).or_default() += m.runs;
+    }
+    for ((threads, machine), runs) in places {
         let _ = writeln!(
             out,
-            "Measured on {threads} threads of {}: {} evaluations; a plan's seconds are those of its evaluation \
-             in the middle.\n",
-            tables::plain(machine),
-            there.map(|m| m.runs).sum::<usize>()
+            "Measured on {threads} threads of {}: {runs} evaluations; a plan's seconds are those of its \
+             evaluation in the middle.\n",
+            tables::plain(machine)
         );
     }
 }
@@ -214,17 +203,16 @@ fn comparison(front: &Front, b: &Baseline) -> [String; 11] {
             || "cannot be run".to_string(),
             |c| format!("{:.2}", c.seconds),
         ),
-        measured(b.measured.as_ref()),
+        measured(front, b.plan.as_ref()),
         b.cost.map_or_else(none, |c| c.bootstraps.to_string()),
         b.plan.clone().unwrap_or_else(none),
         number(as_accurate),
         match (as_accurate, b.cost) {
             (Some(p), Some(cost)) => {
                 let predicted = format!("{:.2} times", cost.seconds / seconds(&p));
-                match (&p.1.measured, &b.measured) {
-                    (Some(p), Some(b)) => {
-                        format!("{predicted}, measured {:.2}", b.seconds / p.seconds)
-                    }
+                let measured = |plan: &String| Some(front.measured.get(plan)?.seconds);
+                match (measured(&p.1.plan), b.plan.as_ref().and_then(measured)) {
+                    (Some(p), Some(b)) => format!("{predicted}, measured {:.2}", b / p),
                     _ => predicted,
                 }
             }

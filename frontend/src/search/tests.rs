@@ -90,19 +90,18 @@ fn search_pick_finetune() {
     assert_eq!(timeless(&second)[..1], timeless(&first));
     // Measured seconds.
     let plan = &second.points[0].plan;
-    let id = Plan::from_bytes(&std::fs::read(at("front.d").join(plan)).unwrap()).unwrap();
-    let stats = |id: [u8; 32], seconds: f64| {
-        let id = blake3::Hash::from_bytes(id).to_hex();
+    let compiled = Plan::from_bytes(&std::fs::read(at("front.d").join(plan)).unwrap()).unwrap();
+    let stats = |id: &str, seconds: f64| {
         format!(
             r#"{{"model": "m", "plan": "{id}", "threads": 2, "machine": "a `machine`", "seconds": {seconds},
                 "nodes": [{{"name": "x", "op": "input", "seconds": 0}}]}}"#
         )
     };
     for (name, seconds) in [("a.json", 5.25), ("b.json", 7.5), ("c.json", 1.0)] {
-        std::fs::write(at(name), stats(id.id(), seconds)).unwrap();
+        std::fs::write(at(name), stats(&compiled.identity(), seconds)).unwrap();
     }
     run("report front.d --stats a.json b.json c.json");
-    let measured = front(folder.path()).points[0].measured.clone().unwrap();
+    let measured = front(folder.path()).measured[plan].clone();
     assert_eq!(
         (measured.seconds, measured.runs, measured.threads),
         (5.25, 3, 2)
@@ -111,7 +110,7 @@ fn search_pick_finetune() {
     for part in ["| 5.25 |", "2 threads of a \\`machine\\`: 3 evaluations"] {
         assert!(report.contains(part), "{part}");
     }
-    std::fs::write(at("a.json"), stats([0; 32], 1.0)).unwrap();
+    std::fs::write(at("a.json"), stats(&"0".repeat(64), 1.0)).unwrap();
     fails(
         "report front.d --stats a.json",
         &["a.json", "not in the folder"],

@@ -1,7 +1,7 @@
 //! What a search leaves behind: `front.json`, from which plans are picked, points are trained further,
 //! and tables are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hecc_ir::function::Function;
 use hecc_ir::nn::{Linear, Op, Shape};
@@ -22,7 +22,7 @@ mod check;
 mod pick;
 
 /// Version that [`Front::from_json`] accepts.
-pub const FRONT_VERSION: u32 = 2;
+pub const FRONT_VERSION: u32 = 3;
 
 /// The result of a search; a JSON file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub struct Front {
     pub points: Vec<Point>,
     /// What to compare with.
     pub baselines: Vec<Baseline>,
+    /// What encrypted evaluations took, by the file name of their plan.
+    pub measured: BTreeMap<String, Measured>,
     /// What evolution was worth; None where it was not asked.
     pub ablation: Option<Ablation>,
     /// Corner of the hypervolumes.
@@ -179,9 +181,6 @@ pub struct Point {
     pub plan: String,
     /// What training made of it; None for a point of the search.
     pub tuned: Option<Tuned>,
-    /// What encrypted evaluations took; None where none was reported.
-    #[serde(default)]
-    pub measured: Option<Measured>,
 }
 
 /// What encrypted evaluations of a plan took.
@@ -226,11 +225,7 @@ pub struct Baseline {
     /// Predicted; None where no parameter set serves it.
     pub cost: Option<Cost>,
     /// File name of its plan, in the folder of the front, to measure it by; None where it has none.
-    #[serde(default)]
     pub plan: Option<String>,
-    /// As [`Point::measured`].
-    #[serde(default)]
-    pub measured: Option<Measured>,
 }
 
 impl Front {
@@ -262,6 +257,13 @@ impl Front {
         let mut json = serde_json::to_vec(self).map_err(|e| refuse(e.to_string()))?;
         json.push(b'\n');
         Ok(json)
+    }
+
+    /// The file names of the plans of points and baselines.
+    pub fn plans(&self) -> BTreeSet<&str> {
+        let points = self.points.iter().map(|p| p.plan.as_str());
+        let baselines = self.baselines.iter().filter_map(|b| b.plan.as_deref());
+        points.chain(baselines).collect()
     }
 
     /// The operators of a genome, one an activation.

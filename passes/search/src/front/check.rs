@@ -1,6 +1,6 @@
 //! Bounds of a front that is read: counts, lengths, finite numbers, plain names.
 
-use super::{FRONT_VERSION, Front, Measured, Replacement};
+use super::{FRONT_VERSION, Front, Replacement};
 use crate::objective::check_genome;
 use crate::planner::Cost;
 use crate::settings::Settings;
@@ -120,7 +120,6 @@ impl Front {
             finite(&of("searched"), &[p.searched])?;
             cost(&of("cost"), &p.cost)?;
             file_name(&of("plan"), &p.plan)?;
-            measured(&of("measured"), p.measured.as_ref())?;
             if let Some(tuned) = &p.tuned {
                 file_name(&of("model"), &tuned.model)?;
                 share(&of("accuracy before"), &tuned.before)?;
@@ -140,7 +139,16 @@ impl Front {
             b.plan
                 .as_ref()
                 .map_or(Ok(()), |p| file_name(&of("plan"), p))?;
-            measured(&of("measured"), b.measured.as_ref())?;
+        }
+        let plans = self.plans();
+        for (plan, measured) in &self.measured {
+            let of = |what: &str| format!("measured: {plan:?}: {what}");
+            ensure(plans.contains(plan.as_str()), || of("no plan of the front"))?;
+            finite(&of("seconds"), &[measured.seconds])?;
+            ensure(measured.seconds >= 0.0 && measured.runs > 0, || {
+                of(&format!("{} runs of {} s", measured.runs, measured.seconds))
+            })?;
+            text(&of("machine"), &measured.machine)?;
         }
         Ok(())
     }
@@ -185,15 +193,6 @@ fn share(name: &str, share: &Share) -> Result<(), String> {
     ensure(share.images > 0 && share.correct <= share.images, || {
         format!("{name}: {} of {} images", share.correct, share.images)
     })
-}
-
-fn measured(name: &str, measured: Option<&Measured>) -> Result<(), String> {
-    let Some(m) = measured else { return Ok(()) };
-    finite(name, &[m.seconds])?;
-    ensure(m.seconds >= 0.0 && m.runs > 0, || {
-        format!("{name}: {} runs of {} s", m.runs, m.seconds)
-    })?;
-    text(name, &m.machine)
 }
 
 fn loss(name: &str, loss: f64) -> Result<(), String> {

@@ -19,12 +19,6 @@ fn point(accuracy: usize, loss: f64, seconds: f64, genome: &[u8]) -> Point {
         peak_bytes: 1 << 32,
         plan: format!("point-{accuracy}.plan.bin"),
         tuned: None,
-        measured: Some(Measured {
-            seconds: 3.5,
-            runs: 2,
-            threads: 2,
-            machine: "here".into(),
-        }),
     }
 }
 
@@ -102,8 +96,16 @@ fn front() -> Front {
             loss: 0.02,
             cost: None,
             plan: Some("baseline-00.plan.bin".into()),
-            measured: None,
         }],
+        measured: BTreeMap::from([(
+            "point-900.plan.bin".into(),
+            Measured {
+                seconds: 3.5,
+                runs: 2,
+                threads: 2,
+                machine: "here".into(),
+            },
+        )]),
         ablation: None,
         reference: Reference {
             accuracy: 0.0,
@@ -138,7 +140,7 @@ fn what_is_out_of_bounds_is_refused() {
         assert!(message.contains(expect), "{message}");
         assert!(edited.to_json().is_err());
     };
-    check(|f| f.version = 9, "version 9, expected 2");
+    check(|f| f.version = 9, "version 9, expected 3");
     check(|f| f.model = "../m.onnx".into(), "without a folder");
     check(|f| f.model_hash.push('0'), "64 hexadecimal");
     check(|f| f.points[1].plan = "..".into(), "point 1: plan: '..'");
@@ -200,7 +202,7 @@ fn what_is_out_of_bounds_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        message.contains("version 1, expected 2; search again"),
+        message.contains("version 1, expected 3; search again"),
         "{message}"
     );
 }
