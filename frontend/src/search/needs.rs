@@ -17,7 +17,7 @@ const UNIFORM: f64 = 25.0;
 /// Plans of networks to compare with, about; they are dear ones.
 const RIVALS: usize = 6;
 /// Mixed networks take longer to place than the one that is tried.
-const MIXED: f64 = 1.5;
+const MIXED: f64 = 1.8;
 /// Share of the time left that is kept for the points at most: estimates may be too high.
 const MOST: f64 = 0.4;
 /// Fewest images for the accuracies that are stated, where there are more but no time.
