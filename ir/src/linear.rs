@@ -34,6 +34,8 @@ pub use steps::{Steps, baby_giant, best_giant};
 pub const MAX_STAGES: usize = 16;
 /// Most entries of a matrix that is stored.
 pub const MAX_STORED: usize = 1 << 24;
+/// Most work of multiplying the stages of a map, as [`sparse::work`] counts it: some seconds.
+pub const MAX_WORK: usize = 1 << 31;
 /// Most entries times output copies that are visited.
 pub const MAX_VISITED: usize = 1 << 28;
 /// Most elements between two stages.
@@ -170,23 +172,33 @@ impl LinearMap {
     /// `gain` times the product of the stages.
     ///
     /// # Errors
-    /// As [`LinearMap::shapes`]; and when the matrix has more than 2^24 entries.
+    /// As [`LinearMap::shapes`]; and when the matrix has more than [`MAX_STORED`] entries, or takes more
+    /// than [`MAX_WORK`].
     pub fn matrix(&self, input: Shape) -> Result<Sparse, LinearError> {
         let shapes = self.shapes(input)?;
         let too_large =
             || LinearError::Mismatch(format!("a matrix of more than {MAX_STORED} entries"));
         let same = Linear::Reshape { shape: input };
         let mut matrix = Sparse::from_linear(&same, input, input);
+        let mut work = 0usize;
         for (stage, linear) in self.stages.iter().enumerate() {
             let (from, to) = (shapes[stage], shapes[stage + 1]);
             if sparse::entry_bound(linear, from, to) > MAX_STORED {
                 return Err(too_large());
             }
             let next = Sparse::from_linear(linear, from, to);
-            matrix = match stage {
-                0 => next,
-                _ => next.product(&matrix, MAX_STORED).ok_or_else(too_large)?,
-            };
+            if stage == 0 {
+                matrix = next;
+                continue;
+            }
+            work = work.saturating_add(next.work(&matrix));
+            if work > MAX_WORK {
+                return Err(LinearError::Mismatch(format!(
+                    "a product of {} stages that takes too long",
+                    self.stages.len()
+                )));
+            }
+            matrix = next.product(&matrix, MAX_STORED).ok_or_else(too_large)?;
         }
         matrix.scale(self.gain);
         Ok(matrix)

@@ -2,6 +2,10 @@
 
 use crate::nn::{Linear, Shape};
 
+mod product;
+
+pub use product::work;
+
 /// A sparse matrix, row after row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sparse {
@@ -25,6 +29,10 @@ impl Sparse {
         // Rows without entries end where the row before them ends.
         for row in 1..starts.len() {
             starts[row] = starts[row].max(starts[row - 1]);
+            let row = &mut entries[starts[row - 1]..starts[row]];
+            if !row.is_sorted_by_key(|&(col, _)| col) {
+                row.sort_by_key(|&(col, _)| col);
+            }
         }
         Self {
             cols: input.elements(),
@@ -38,7 +46,7 @@ impl Sparse {
         self.starts.len() - 1
     }
 
-    /// Columns and values of a row.
+    /// Columns, ascending, and values of a row; a column that an operator meets twice is there twice.
     pub fn row(&self, row: usize) -> &[(u32, f64)] {
         &self.entries[self.starts[row]..self.starts[row + 1]]
     }
@@ -46,43 +54,6 @@ impl Sparse {
     /// Number of entries stored.
     pub fn entries(&self) -> usize {
         self.entries.len()
-    }
-
-    /// `self * first`: the map that applies `first`, then `self`. None when it would need more than
-    /// `limit` entries.
-    pub fn product(&self, first: &Sparse, limit: usize) -> Option<Sparse> {
-        let mut starts = vec![0];
-        let mut entries = Vec::new();
-        let mut sums = vec![0.0; first.cols];
-        let mut seen = vec![false; first.cols];
-        let mut touched = Vec::new();
-        for row in 0..self.rows() {
-            for &(middle, factor) in self.row(row) {
-                for &(col, value) in first.row(middle as usize) {
-                    if !std::mem::replace(&mut seen[col as usize], true) {
-                        touched.push(col);
-                    }
-                    sums[col as usize] += factor * value;
-                }
-            }
-            touched.sort_unstable();
-            for col in touched.drain(..) {
-                let value = std::mem::take(&mut sums[col as usize]);
-                seen[col as usize] = false;
-                if value != 0.0 {
-                    entries.push((col, value));
-                }
-            }
-            if entries.len() > limit {
-                return None;
-            }
-            starts.push(entries.len());
-        }
-        Some(Sparse {
-            cols: first.cols,
-            starts,
-            entries,
-        })
     }
 
     /// Multiplies every entry by `factor`.

@@ -327,6 +327,27 @@ fn a_map_of_too_many_diagonals_is_an_error() {
     assert_eq!(message, "a map of more than 4096 diagonals of 131072 slots");
 }
 
+/// What a plan asks for is refused before it is done.
+#[test]
+fn a_product_that_takes_too_long_is_an_error() {
+    let gemm = |rows: usize| Linear::Gemm {
+        weight: vec![1.0; 4096 * rows],
+        bias: vec![0.0; rows],
+        rows,
+    };
+    let map = |rows| LinearMap {
+        stages: vec![gemm(4096), gemm(rows)],
+        gain: 1.0,
+        bias_gain: 1.0,
+        fold: false,
+        giant: 1,
+    };
+    let input = Shape::new(4096, 1, 1);
+    assert_eq!(map(2).matrix(input).unwrap().row(1)[4095], (4095, 4096.0));
+    let message = map(1025).matrix(input).unwrap_err().to_string();
+    assert_eq!(message, "a product of 2 stages that takes too long");
+}
+
 #[test]
 fn mismatches_are_errors() {
     let plain = layout(Shape::new(4, 8, 8), 1, 8, 4, 0);

@@ -1,7 +1,7 @@
 //! Where a chain of linear operators becomes several maps.
 
 use hecc_ir::layout::Layout;
-use hecc_ir::linear::{MAX_STAGES, MAX_STORED, MAX_VISITED};
+use hecc_ir::linear::{MAX_STAGES, MAX_STORED, MAX_VISITED, MAX_WORK};
 use hecc_ir::nn::{Linear, Shape};
 use hecc_ir::sparse;
 
@@ -174,19 +174,26 @@ impl Maps<'_> {
     }
 }
 
-/// Whether every operator, and every product up to it, has few enough entries.
+/// Whether every operator, and every product up to it, has few enough entries, and the products are
+/// multiplied soon enough: by half of what is allowed, for the work is known of whole rows only.
 fn can_be_stored<'a>(ops: impl Iterator<Item = &'a Linear> + Clone, input: Shape) -> bool {
     let mut shape = input;
+    // Entries of the product so far, and the work behind it.
+    let (mut before, mut work) = (0, 0usize);
     for (index, op) in ops.clone().enumerate() {
         let Ok(next) = op.output_shape(shape) else {
             return false;
         };
         let alone = sparse::entry_bound(op, shape, next);
         let product = Relation::new(ops.clone().take(index + 1), input, next).entries();
-        if alone.max(product) > MAX_STORED {
+        if index > 0 {
+            let terms = alone.saturating_mul(before) / shape.elements().max(1);
+            work = work.saturating_add(sparse::work(terms, alone, input.elements()));
+        }
+        if alone.max(product) > MAX_STORED || work > MAX_WORK / 2 {
             return false;
         }
-        shape = next;
+        (shape, before) = (next, product);
     }
     true
 }
