@@ -5,7 +5,7 @@ use super::Sparse;
 
 /// Columns of a block: a row of it stays in registers.
 const BLOCK: usize = 32;
-/// A term of a dense row takes this part of the time of a term found by its column.
+/// Terms of dense rows that take the time of one that is found by its column.
 const DENSE: usize = 8;
 
 /// The time of a product in terms that are found by their column, a nanosecond or two each: `terms` of
