@@ -18,6 +18,8 @@ const UNIFORM: f64 = 25.0;
 const RIVALS: usize = 6;
 /// Mixed networks take longer to place than the one that is tried.
 const MIXED: f64 = 1.8;
+/// Share of the budget that is left over where estimates hold.
+const SLACK: f64 = 0.04;
 /// Share of the time left that is kept for the points at most: estimates may be too high.
 const MOST: f64 = 0.4;
 /// Fewest images for the accuracies that are stated, where there are more but no time.
@@ -91,6 +93,7 @@ impl Needs {
                 CONFIRMED as f64 + UNIFORM,
                 confirming,
             )
+            .saturating_add(clock.budget().mul_f64(SLACK))
             .min(clock.left().saturating_sub(sensitivities).mul_f64(MOST)),
             comparisons: clock.budget().mul_f64(comparisons),
         };
@@ -105,6 +108,7 @@ impl Needs {
     pub fn images(&self, clock: &Clock, genomes: usize, images: usize) -> usize {
         let time = clock
             .left()
+            .saturating_sub(clock.budget().mul_f64(SLACK))
             .saturating_sub(self.compiling.mul_f64((MAX_POINTS + RIVALS) as f64));
         affordable(time, self.image.mul_f64(genomes as f64), images)
     }
